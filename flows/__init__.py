@@ -1,0 +1,1 @@
+"""The Prefect side: the same functions as `senescope run`, scheduled."""
