@@ -11,3 +11,10 @@ class StudyError(SenescopeError):
 
 class ImageError(SenescopeError):
     """One image cannot be used: it becomes a row in failures.csv and the rest goes on."""
+
+
+class MismatchError(ImageError):
+    """A sound image does not fit what the study says of it: its channels, axes or pixel size.
+
+    Where every image of a study says this, the study is wrong and not the images.
+    """
