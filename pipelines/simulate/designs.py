@@ -1,0 +1,237 @@
+"""The studies that can be simulated: their samples, the effects in them and their study files."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from pipelines.simulate.beta_gal import BetaGalSettings, simulate_beta_gal
+from pipelines.simulate.foci import FociSettings, simulate_foci
+from pipelines.simulate.nuclei import NucleiSettings
+from pipelines.simulate.optics import Optics, bleed_through_matrix
+from pipelines.simulate.randomness import part_rng
+from pipelines.simulate.reporters import DYES, ReporterSettings, simulate_reporters
+from pipelines.simulate.scene import Field, Simulated
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDesign:
+    """Size of a simulated study and of the effects in it.
+
+    Attributes:
+        units: donors of each genotype, or animals of each treatment.
+        clones: clones of each donor; animals have none.
+        fields: images of each clone or animal.
+        donor_sd: SD between donors or animals, on the logit scale for fractions and the log scale
+            for counts.
+        clone_sd: SD between clones of a donor, on the same scale.
+        effect: difference between the genotypes or from control to vehicle on that scale; with 0
+            there is none to be found.
+    """
+
+    units: int = 3
+    clones: int = 2
+    fields: int = 1
+    donor_sd: float = 0.3
+    clone_sd: float = 0.15
+    effect: float = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a study.
+
+    Attributes:
+        name: stem of its files.
+        columns: what the sample table says of it.
+        truth: what it was simulated with, such as the probability of a cell to be stained.
+        simulate: gives the image of a seed.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    truth: Mapping[str, float]
+    simulate: Callable[[int], Simulated]
+
+
+def beta_gal_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan SA-β-Gal images: healthy and Werner donors, their clones and fields."""
+    base = BetaGalSettings(dapi_e=800.0)
+    base = replace(
+        base,
+        scene=replace(base.scene, height=800, width=800),
+        nuclei=replace(base.nuclei, count=24),
+    )
+    samples = []
+    for name, columns, shift in _donors(design, seed):
+        fraction = float(1 / (1 + np.exp(2.0 - shift)))
+        simulate = partial(simulate_beta_gal, replace(base, stained_fraction=fraction))
+        samples.append(Sample(name, columns, {"stained_fraction": fraction}, simulate))
+    return samples
+
+
+def foci_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan γH2AX images, at 40x: healthy and Werner donors, their clones and fields."""
+    base = FociSettings(
+        scene=Field(height=800, width=800, pixel_size_um=0.1625),
+        nuclei=NucleiSettings(count=14),
+        optics=Optics(numerical_aperture=1.3),
+    )
+    samples = []
+    for name, columns, shift in _donors(design, seed):
+        mean = float(3.0 * np.exp(0.7 * shift))
+        foci = replace(base.foci, count_mean=mean)
+        simulate = partial(simulate_foci, replace(base, foci=foci))
+        samples.append(Sample(name, columns, {"foci_mean": mean}, simulate))
+    return samples
+
+
+def reporter_base() -> ReporterSettings:
+    """Settings of the reporter study: a smaller field, with bleed-through of 15 %."""
+    base = ReporterSettings(bleed_through=bleed_through_matrix(4, 0.15))
+    return replace(
+        base,
+        scene=replace(base.scene, height=700, width=700),
+        nuclei=replace(base.nuclei, count=40),
+        expression=replace(base.expression, reach_um=40.0),
+    )
+
+
+def reporter_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan reporter images: animals without doxycycline, with vehicle, and with an inhibitor.
+
+    Primary cells appear with doxycycline; the inhibitor of the IL-1 receptor halves the secondary.
+    """
+    base = reporter_base()
+    arms = (
+        ("none", "none", 0.0, 0.0),
+        ("yes", "vehicle", 1.0, 1.0),
+        ("yes", "il1r1_inhibitor", 1.0, 0.5),
+    )
+    samples = []
+    for arm, (dox, treatment, on, spread) in enumerate(arms):
+        for unit in range(design.units):
+            shift = part_rng(seed, "animal", arm, unit).normal(0, design.donor_sd)
+            primary = on * 0.18 / (1 + np.exp(-design.effect - shift))
+            secondary = 0.02 + spread * 0.3 / (1 + np.exp(-design.effect - shift)) * on
+            expression = replace(
+                base.expression,
+                primary_fraction=float(primary),
+                secondary_fraction=float(secondary),
+                double_fraction=0.03 * on,
+            )
+            simulate = partial(simulate_reporters, replace(base, expression=expression))
+            animal = f"{treatment.split('_')[0]}{unit + 1}"
+            truth = {"primary_fraction": float(primary), "secondary_fraction": float(secondary)}
+            for number in range(1, design.fields + 1):
+                columns = {
+                    "animal": animal,
+                    "model": "MEK1",
+                    "dox": dox,
+                    "treatment": treatment,
+                    "field": str(number),
+                }
+                samples.append(Sample(f"{animal}_{number}", columns, truth, simulate))
+    return samples
+
+
+def _donors(design: StudyDesign, seed: int) -> list[tuple[str, dict[str, str], float]]:
+    """List the images of donors: name, columns, and the sum of effects on the link scale."""
+    images = []
+    for group, (genotype, code) in enumerate((("healthy", "h"), ("werner", "w"))):
+        for unit in range(design.units):
+            donor = part_rng(seed, "donor", group, unit).normal(0, design.donor_sd)
+            for clone in range(design.clones):
+                own = part_rng(seed, "clone", group, unit, clone).normal(0, design.clone_sd)
+                for number in range(1, design.fields + 1):
+                    columns = {
+                        "donor": f"{code}{unit + 1}",
+                        "genotype": genotype,
+                        "clone": f"{code}{unit + 1}c{clone + 1}",
+                        "field": str(number),
+                    }
+                    name = f"{columns['clone']}_{number}"
+                    images.append((name, columns, group * design.effect + donor + own))
+    return images
+
+
+def study_file(assay: str) -> dict[str, object]:
+    """Give the content of the study file of ``foci``, ``beta_gal`` or ``reporters``."""
+    parts = {"foci": _foci_study, "beta_gal": _beta_gal_study, "reporters": _reporter_study}
+    return {
+        "study": f"simulated-{assay.replace('_', '-')}",
+        "title": f"Simulated {assay} study with known truth (no real cells)",
+        "samples": "samples.csv",
+        **parts[assay](),
+    }
+
+
+def _foci_study() -> dict[str, object]:
+    """What is measured in γH2AX images."""
+    return {
+        "channels": {"dapi": "dapi", "gh2ax": "gh2ax"},
+        "segmentation": {"nuclei": _nuclei(17), "cells": {"method": "nuclei"}},
+        "measurements": [
+            {"type": "morphology"},
+            {"type": "foci", "channel": "gh2ax", "sigma_um": 0.25},
+        ],
+        "statistics": {**_by_donor(), "outcomes": ["gh2ax_foci_count"]},
+    }
+
+
+def _beta_gal_study() -> dict[str, object]:
+    """What is measured in SA-β-Gal images."""
+    positive = {"of": "beta_gal_mean_od", "rule": "control_percentile", "percentile": 95}
+    return {
+        "channels": {"rgb": "rgb", "dapi": 0},
+        "segmentation": {"nuclei": _nuclei(17), "cells": {"method": "voronoi", "limit_um": 50}},
+        "measurements": [{"type": "beta_gal"}],
+        "positivity": {"beta_gal": {**positive, "controls": {"genotype": "healthy"}}},
+        "statistics": {**_by_donor(), "outcomes": ["beta_gal_positive"]},
+    }
+
+
+def _reporter_study() -> dict[str, object]:
+    """What is measured in reporter images."""
+    reporters = {
+        "type": "reporters",
+        "channels": ["mcherry", "gfp"],
+        "bleed_through": "controls.csv",
+        "gates": {"mcherry": _gate(), "gfp": _gate()},
+    }
+    return {
+        "channels": {n: n for n in DYES},
+        "segmentation": {"nuclei": _nuclei(14), "cells": {"method": "expand", "distance_um": 6}},
+        "measurements": [
+            {"type": "intensity", "channel": "p21", "compartments": ["nucleus"]},
+            reporters,
+        ],
+        "positivity": {"p21": {"of": "p21_nucleus_mean", **_gate()}},
+        "statistics": {
+            "unit": "animal",
+            "factors": ["treatment"],
+            "reference": {"treatment": "vehicle"},
+            "outcomes": ["p21_positive"],
+        },
+    }
+
+
+def _nuclei(diameter_um: int) -> dict[str, object]:
+    """Segment nuclei of this diameter with the model that ships."""
+    return {"channel": "dapi", "model": "compact", "diameter_um": diameter_um}
+
+
+def _by_donor() -> dict[str, object]:
+    """Compare genotypes with donors as the n."""
+    return {
+        "unit": "donor",
+        "factors": ["genotype"],
+        "reference": {"genotype": "healthy"},
+        "random": ["clone"],
+    }
+
+
+def _gate() -> dict[str, object]:
+    """Gate by the animals that got no doxycycline; a new object each time keeps YAML plain."""
+    return {"rule": "control_percentile", "controls": {"dox": "none"}, "percentile": 99}
