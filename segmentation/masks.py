@@ -1,0 +1,157 @@
+"""From pixels to labels: one image, one model, Cellpose's own steps.
+
+`segment` does what ``CellposeModel.eval`` does for a grey image, step by step and with the same
+masks (a test compares them), save that it
+
+* leaves the caller's pixels alone: ``eval`` normalises a float32 image in place;
+* draws no picture of the flows;
+* keeps sparse images: where the 1st and the 99th percentile are the same number, as in a black
+  background with few nuclei, or differ by less than 0.001, Cellpose blanks the image;
+* names objects by their place, not by the order in which they were found.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.engine import transforms
+from segmentation.models import Model
+
+Labels = NDArray[np.uint32]
+Range = tuple[float, float]
+
+# Objects have this diameter in the images that Cellpose's networks learned from.
+_NETWORK_DIAMETER_PX = 30.0
+# Steps of the flow dynamics at that diameter, as in CellposeModel.eval.
+_STEPS = 200
+# Grey values that become 0 and 1, as in CellposeModel.eval.
+_PERCENTILES = (1, 99)
+# Percentiles nearer than this share of the grey values' span lie both in the background.
+_BACKGROUND_SPREAD = 1e-3
+
+
+def segment(
+    pixels: NDArray[np.generic],
+    model: Model,
+    diameter_px: float,
+    *,
+    flow_threshold: float = 0.4,
+    cellprob_threshold: float = 0.0,
+    min_size_px: int = 15,
+    grey_range: Range | None = None,
+) -> Labels:
+    """Outline the objects of one grey image.
+
+    Args:
+        pixels: (y, x), bool, integer or float, finite; not modified.
+        model: from `segmentation.models.load_model`.
+        diameter_px: typical diameter of the objects in pixels; twice too much or too little
+            costs some accuracy, and a larger one is faster.
+        flow_threshold: largest allowed mean squared difference between the flows that the network
+            predicted and those of the outline; 0 keeps every outline.
+        cellprob_threshold: logit above which a pixel belongs to an object.
+        min_size_px: smaller objects, in pixels of area, are dropped.
+        grey_range: grey values that become 0 and 1 for the network; None takes the image's own
+            1st and 99th percentile. Give one range for all where an image is cut into blocks.
+
+    Returns:
+        (y, x) uint32: 0 background, 1 to n in the order of their first pixel, row by row.
+
+    Raises:
+        ValueError: `pixels` is not a finite 2D image of at least 2 x 2, `diameter_px` is not
+            positive or shrinks the image to nothing, or `grey_range` is empty.
+    """
+    image = _as_float(pixels)
+    scale = _scale(image.shape, diameter_px)
+    if np.ptp(image) == 0:
+        return np.zeros(image.shape, np.uint32)
+    scaled = _scaled_to_unit(image, grey_range)
+    # One image of one channel: (1, y, x, 1), as Cellpose's own steps expect it.
+    flows, logit, _ = model.cellpose._run_net(scaled[np.newaxis], rescale=scale)
+    masks = model.cellpose._compute_masks(
+        (1, *image.shape),
+        flows,
+        logit,
+        flow_threshold=flow_threshold,
+        cellprob_threshold=cellprob_threshold,
+        min_size=min_size_px,
+        niter=int(_STEPS / scale),
+    )
+    return _in_raster_order(masks)
+
+
+def _in_raster_order(masks: NDArray[np.integer]) -> Labels:
+    """Number the masks 1 to n by their first pixel, row by row, in a new array.
+
+    Args:
+        masks: (y, x), 0 background, ids of at most the number of pixels.
+    """
+    flat = masks.ravel()
+    inside = np.flatnonzero(flat)
+    first = np.full(int(flat.max()) + 1, flat.size)
+    # Written from the last pixel to the first, so the first pixel's place is what remains.
+    first[flat[inside[::-1]]] = inside[::-1]
+    ids = np.flatnonzero(first < flat.size)
+    number = np.zeros(first.size, np.uint32)
+    number[ids[np.argsort(first[ids])]] = np.arange(1, ids.size + 1)
+    renumbered: Labels = number[masks]
+    return renumbered
+
+
+def _as_float(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Copy the pixels as float32, refusing what is no grey image."""
+    if pixels.ndim != 2 or min(pixels.shape) < 2:
+        raise ValueError(
+            f"An image to segment has two axes (y, x) of at least 2 pixels each, "
+            f"this one has the shape {pixels.shape}."
+        )
+    if np.issubdtype(pixels.dtype, np.complexfloating):
+        raise ValueError("An image to segment has real grey values, this one has complex ones.")
+    image = np.array(pixels, dtype=np.float32)
+    broken = image.size - int(np.isfinite(image).sum())
+    if broken:
+        raise ValueError(
+            f"{broken} of {image.size} pixels are NaN or infinite: fill or crop them before "
+            f"segmenting."
+        )
+    return image
+
+
+def _scale(shape: tuple[int, ...], diameter_px: float) -> float:
+    """Factor that brings objects to the network's diameter."""
+    if not (np.isfinite(diameter_px) and diameter_px > 0):
+        raise ValueError(f"The diameter must be a positive number of pixels, not {diameter_px}.")
+    scale = _NETWORK_DIAMETER_PX / float(diameter_px)
+    if int(min(shape) * scale) < 1:
+        raise ValueError(
+            f"A diameter of {diameter_px} px is over {_NETWORK_DIAMETER_PX:g} times the image's "
+            f"side of {min(shape)} px: there is nothing left to segment."
+        )
+    return scale
+
+
+def _scaled_to_unit(image: NDArray[np.float32], grey_range: Range | None) -> NDArray[np.float32]:
+    """Scale grey values for the network: (y, x) -> (y, x, 1), a new array or `image` itself."""
+    if grey_range is None:
+        scaled: NDArray[np.float32] = transforms.normalize_img(image[..., np.newaxis].copy())
+        if scaled.any():
+            return scaled
+        grey_range = _range_of_blanked(image)
+    low, high = grey_range
+    if not high > low:
+        raise ValueError(f"The upper end of the grey range must exceed the lower: {grey_range}.")
+    return ((image - low) / (high - low))[..., np.newaxis].astype(np.float32)
+
+
+def _range_of_blanked(image: NDArray[np.float32]) -> Range:
+    """Grey range of an image that Cellpose would blank, its percentiles being 0.001 apart or less.
+
+    [judgement] Either the grey values are small numbers, and the percentiles serve as ever, or
+    they lie together in a background that fills the image, and what exceeds it sets the range.
+    """
+    low, high = (float(value) for value in np.percentile(image, _PERCENTILES))
+    if high - low > _BACKGROUND_SPREAD * float(np.ptp(image)):
+        return low, high
+    brighter = image[image > high]
+    if brighter.size == 0:  # dark objects on a bright background
+        return float(image.min()), high
+    return low, float(np.percentile(brighter, _PERCENTILES[1]))
