@@ -32,6 +32,7 @@ class Column:
         source: where the definition comes from: a paper, a library's function, or ``[judgement]``
             with the reason where the field has no standard.
         length_power: 1 for a length, 2 for an area, 0 for everything else.
+        aggregate: whether a mean over cells says anything; False for keys and positions.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     meaning: str
     source: str
     length_power: int = 0
+    aggregate: bool = True
 
     def bind(self, **names: str) -> "Column":
         """Fill the placeholders of `name` and `meaning`, such as ``{channel}``."""
@@ -52,6 +54,11 @@ Measured = Mapping[Column, NDArray[np.generic]]
 def length(name: str, meaning: str, source: str) -> Column:
     """Define a column that holds a length, measured in pixels."""
     return Column(name, "px", "float64", meaning, source, length_power=1)
+
+
+def position(name: str, meaning: str, source: str) -> Column:
+    """Define a column that holds a coordinate in the image: a length that no mean is taken of."""
+    return replace(length(name, meaning, source), aggregate=False)
 
 
 def area(name: str, meaning: str, source: str) -> Column:

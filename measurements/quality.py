@@ -1,0 +1,277 @@
+"""Whether an image and its cells can be trusted: saturation, focus, even light.
+
+Values come first and flags are made from them by thresholds that are arguments, so that a study
+may set its own. Nothing is left out here; flags are columns.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from measurements.background import mode, robust_sd
+from measurements.columns import Column, Measured
+from measurements.regions import Floats, Regions, divide
+
+SATURATED_FRACTION = Column(
+    "{channel}_image_saturated_fraction",
+    "1",
+    "float64",
+    "Share of the image's pixels at which {channel} is at the camera's limit.",
+    "pixels at or above measurements.quality.saturation_level",
+)
+IMAGE_BACKGROUND = Column(
+    "{channel}_image_background",
+    "a.u.",
+    "float64",
+    "Level of {channel} outside cells in the whole image.",
+    "mode by mean shift; Comaniciu & Meer 2002 (IEEE TPAMI 24:603)",
+)
+FOCUS = Column(
+    "{channel}_image_focus",
+    "1",
+    "float64",
+    "Sharpness of {channel}: share of the image's variance that lies in fine detail; compare "
+    "images of one stain and pixel size only.",
+    "variance of the Laplacian (Pech-Pacheco et al. 2000, ICPR 3:314) of the image smoothed by "
+    "1 px, over the image's variance, noise taken off both (MAD of Immerkær's 1996 mask)",
+)
+UNEVENNESS = Column(
+    "{channel}_image_unevenness",
+    "1",
+    "float64",
+    "Background of {channel} at the brightest over that at the darkest end of the field (95th "
+    "over 5th percentile of a smooth fit).",
+    "second-order polynomial through the tile medians outside cells; [judgement] 12 x 12 tiles",
+)
+SATURATED = Column(
+    "{channel}_saturated",
+    "flag",
+    "bool",
+    "More of the image is saturated in {channel} than allowed.",
+    "[judgement] over 0.1 % of the pixels",
+)
+CONSTANT = Column(
+    "{channel}_constant", "flag", "bool", "All pixels of {channel} are equal.", "min = max"
+)
+UNEVEN_LIGHT = Column(
+    "{channel}_uneven_light",
+    "flag",
+    "bool",
+    "The background of {channel} varies over the field by more than allowed, and by more than its "
+    "noise.",
+    "[judgement] unevenness over 1.5, difference over 1 SD of the background's noise",
+)
+EDGE_STEEPNESS = Column(
+    "{channel}_edge_steepness",
+    "1/px",
+    "float64",
+    "Steepest change of {channel} within and along the cell's nucleus, over its brightness.",
+    "95th percentile of the gradient (Gaussian, 1 px) / median above background",
+)
+OUT_OF_FOCUS = Column(
+    "out_of_focus",
+    "flag",
+    "bool",
+    "The nucleus is blurred in comparison with the nuclei of its image.",
+    "[judgement] log edge steepness more than 3 robust SD below the median nucleus",
+)
+SATURATED_CELL = Column(
+    "{channel}_saturated_cell",
+    "flag",
+    "bool",
+    "More of the cell is saturated in {channel} than allowed.",
+    "[judgement] over 1 % of its pixels",
+)
+
+IMMERKAER_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float64)
+MINIMUM_PILE = 10
+PILE_FACTOR = 10.0
+TOP_OF_RANGE = 0.05
+TILES = 12
+MINIMUM_TILE_PIXELS = 20
+FOCUS_SMOOTHING = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """Where a value becomes a flag [judgement].
+
+    Attributes:
+        saturated_image: share of an image's pixels.
+        saturated_cell: share of a cell's pixels.
+        unevenness: bright over dark end of the background.
+        blur_sd: robust SD of log edge steepness below the median.
+    """
+
+    saturated_image: float = 0.001
+    saturated_cell: float = 0.01
+    unevenness: float = 1.5
+    blur_sd: float = 3.0
+
+
+def measure_image_quality(
+    image: NDArray[Any], channel: str, foreground: NDArray[np.bool_], limits: QualityLimits
+) -> Measured:
+    """Judge one channel of one image.
+
+    Args:
+        image: one channel (y, x), any real dtype.
+        channel: the channel's name in the columns.
+        foreground: bool image, true on cells; all false where nothing is segmented.
+        limits: thresholds of the flags.
+
+    Returns:
+        Columns of length 1.
+    """
+    constant = bool(image.size == 0 or image.min() == image.max())
+    level = saturation_level(image)
+    saturated = float(np.mean(image >= level)) if image.size else 0.0
+    outside = image[~foreground]
+    unevenness, difference = field_unevenness(image, foreground)
+    noise = robust_sd(outside.astype(np.float64)) if outside.size else np.nan
+    values: dict[Column, float | bool] = {
+        SATURATED_FRACTION: saturated,
+        IMAGE_BACKGROUND: mode(outside),
+        FOCUS: focus_score(image),
+        UNEVENNESS: unevenness,
+        SATURATED: saturated > limits.saturated_image,
+        CONSTANT: constant,
+        UNEVEN_LIGHT: unevenness > limits.unevenness and difference > noise,
+    }
+    return {c.bind(channel=channel): np.array([v], dtype=c.dtype) for c, v in values.items()}
+
+
+def measure_cell_quality(
+    image: NDArray[Any], nuclei: Regions, channel: str, background: Floats, limits: QualityLimits
+) -> Measured:
+    """Judge the focus of every nucleus, on the channel that nuclei were segmented in.
+
+    Args:
+        image: one channel (y, x), any real dtype.
+        nuclei: regions of the nuclei.
+        channel: the channel's name in the columns.
+        background: the channel's background for each nucleus.
+        limits: thresholds of the flags.
+    """
+    gradient = ndimage.gaussian_gradient_magnitude(image.astype(np.float64), 1.0)
+    steepest = nuclei.quantiles(nuclei.gather(gradient), (0.95,))[0]
+    steepness = divide(steepest, nuclei.median(nuclei.gather(image)) - background)
+    blurred = outliers_below(steepness, limits.blur_sd)
+    return {EDGE_STEEPNESS.bind(channel=channel): steepness, OUT_OF_FOCUS: blurred}
+
+
+def measure_saturated_cells(
+    image: NDArray[Any], cells: Regions, channel: str, level: float, limits: QualityLimits
+) -> Measured:
+    """Flag the cells that are saturated in one channel.
+
+    Args:
+        image: one channel, any real dtype.
+        cells: regions of the cells.
+        channel: the channel's name in the columns.
+        level: from `saturation_level` of the same image.
+        limits: thresholds of the flags.
+    """
+    fraction = cells.mean((cells.gather(image) >= level).astype(np.float64))
+    return {SATURATED_CELL.bind(channel=channel): fraction > limits.saturated_cell}
+
+
+def saturation_level(image: NDArray[Any]) -> float:
+    """Grey value at which the image is clipped; infinite where it is not.
+
+    The largest value of an integer type is the limit wherever it is reached. A camera's own limit
+    (4095 of a 12-bit camera in a 16-bit file, 1.0 of a scaled image) shows as a pile: at least 10
+    pixels at the maximum, and 10 times as many as on the average grey value that occurs within
+    the twentieth of the range below it [judgement]. A constant image is not called saturated.
+    """
+    if image.size == 0 or image.dtype.kind == "b":
+        return float("inf")
+    top, bottom = float(image.max()), float(image.min())
+    if not np.isfinite(top) or top == bottom:
+        return float("inf")
+    if image.dtype.kind in "ui" and top == np.iinfo(image.dtype).max:
+        return top
+    highest = image[image >= top - TOP_OF_RANGE * (top - bottom)]
+    pile = int(np.count_nonzero(highest == top))
+    levels = np.unique(highest).size - 1
+    usual = (highest.size - pile) / levels if levels else 0.0
+    return top if pile >= max(MINIMUM_PILE, PILE_FACTOR * usual) else float("inf")
+
+
+def focus_score(image: NDArray[Any]) -> float:
+    """Share of the variance that lies in fine detail, see `FOCUS`; NaN for a constant image.
+
+    Offset and gain of the camera cancel, and so does the area that cells cover, to first order:
+    both variances grow with it.
+    """
+    pixels = image.astype(np.float64)
+    if min(pixels.shape) < IMMERKAER_MASK.shape[0]:
+        return float("nan")
+    detail = ndimage.gaussian_laplace(pixels, FOCUS_SMOOTHING)
+    noise = noise_sd(pixels)
+    impulse = np.zeros((17, 17))
+    impulse[8, 8] = 1
+    gain = float(np.sum(ndimage.gaussian_laplace(impulse, FOCUS_SMOOTHING) ** 2))
+    variance = float(pixels.var()) - noise**2
+    if not variance > 0:
+        return float("nan")
+    return max(0.0, float(detail.var()) - gain * noise**2) / variance
+
+
+def noise_sd(pixels: Floats) -> float:
+    """SD of the pixel noise of an image that is flat nearly everywhere.
+
+    Immerkær 1996 (Comput Vis Image Underst 64:300): a mask that planes and edges along the axes
+    do not pass, of SD 6 for unit noise; here its median absolute value, which cells leave alone.
+    """
+    passed = ndimage.convolve(pixels, IMMERKAER_MASK)[1:-1, 1:-1]
+    return robust_sd(passed) / 6
+
+
+def field_unevenness(image: NDArray[Any], foreground: NDArray[np.bool_]) -> tuple[float, float]:
+    """How much the background changes over the field.
+
+    Args:
+        image: one channel (y, x), any real dtype.
+        foreground: bool image, true on cells.
+
+    Returns:
+        Ratio and difference of the 95th and the 5th percentile of a smooth background; NaN where
+        too few tiles show background or the dark end is not above 0.
+    """
+    rows, columns = image.shape
+    y, x = np.ogrid[:rows, :columns]
+    tiles = (y * TILES // max(rows, 1)) * TILES + x * TILES // max(columns, 1) + 1
+    regions = Regions.of(np.where(foreground, 0, tiles), np.arange(1, TILES**2 + 1))
+    used = regions.areas >= MINIMUM_TILE_PIXELS
+    at_y, at_x = (v.ravel() for v in np.mgrid[-1 : 1 : TILES * 1j, -1 : 1 : TILES * 1j])
+    terms = np.stack([at_y**0, at_y, at_x, at_y**2, at_y * at_x, at_x**2], axis=1)
+    if used.sum() < 2 * terms.shape[1]:
+        return float("nan"), float("nan")
+    medians = regions.median(regions.gather(image))[used]
+    low, high = np.percentile(_robust_fit(terms[used], medians), [5, 95])
+    return (float(high / low) if low > 0 else float("nan")), float(high - low)
+
+
+def outliers_below(values: Floats, deviations: float) -> NDArray[np.bool_]:
+    """Values whose logarithm lies this many robust SD below the median one; NaN is none."""
+    logs = np.log(np.where(values > 0, values, np.nan))
+    known = logs[np.isfinite(logs)]
+    if not known.size:
+        return np.zeros(values.shape, dtype=bool)
+    limit = float(np.median(known)) - deviations * robust_sd(known)
+    low: NDArray[np.bool_] = logs < limit
+    return low
+
+
+def _robust_fit(terms: Floats, values: Floats) -> Floats:
+    """Least squares, once more without the points that lie over 3 robust SD from it."""
+    fitted = terms @ np.linalg.lstsq(terms, values)[0]
+    residuals = values - fitted
+    kept = np.abs(residuals) <= 3 * robust_sd(residuals) + 1e-12
+    if kept.sum() > terms.shape[1]:
+        fitted = terms @ np.linalg.lstsq(terms[kept], values[kept])[0]
+    return np.asarray(fitted, dtype=np.float64)
