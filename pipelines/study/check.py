@@ -1,0 +1,158 @@
+"""Everything about a study that can be known before computing: all its problems at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipelines.errors import ImageError, MismatchError, StudyError
+from pipelines.images import Field, open_field
+from pipelines.study.design import design_problems
+from pipelines.study.messages import nearest
+from pipelines.study.model import Study, load_study
+from pipelines.study.problems import Problem, error, warning
+from pipelines.study.samples import ImageRow, Samples, join_samples
+from pipelines.study.settings import Foci, Intensity
+from segmentation.catalogue import known_model_names
+
+HEADER_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that was read and checked.
+
+    Attributes:
+        path: the study file.
+        study: its settings.
+        samples: its images with their sample columns.
+        problems: all that was found, errors first.
+    """
+
+    path: Path
+    study: Study
+    samples: Samples
+    problems: tuple[Problem, ...]
+
+    def raise_errors(self) -> None:
+        """Raise a `StudyError` that lists every error, if there is one."""
+        errors = [p for p in self.problems if p.level == "error"]
+        if errors:
+            raise StudyError("\n".join(f"{p.where}: {p.message}" for p in errors))
+
+
+def check_study(path: Path) -> Checked:
+    """Read a study and find all that is wrong with it, without reading a pixel.
+
+    Args:
+        path: study file.
+
+    Raises:
+        StudyError: the file itself does not parse; the message lists every problem in it.
+    """
+    study = load_study(path)
+    folder = path.resolve().parent
+    samples = join_samples(study, folder)
+    problems = [error("samples", text) for text in samples.problems]
+    problems += _channel_problems(study)
+    problems += _model_problems(study, folder)
+    problems += design_problems(study, samples)
+    problems += _image_problems(study, samples.rows)
+    problems.sort(key=lambda p: p.level)
+    return Checked(path, study, samples, tuple(problems))
+
+
+def open_row(study: Study, row: ImageRow) -> Field:
+    """Open one image of a study lazily, as both the check and the run do.
+
+    Raises:
+        ImageError: the image cannot be used; see `pipelines.images.open_field`.
+    """
+    return open_field(
+        row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
+    )
+
+
+def _channel_problems(study: Study) -> list[Problem]:
+    """Channels that are used but not declared, or brightfield where one grey channel is needed."""
+    uses = [(where, part.channel) for where, part in study.cellpose_settings()]
+    uses += [
+        (f"measurements.{i}", m.channel)
+        for i, m in enumerate(study.measurements)
+        if isinstance(m, Intensity | Foci)
+    ]
+    problems = []
+    for where, channel in uses:
+        if channel not in study.channels:
+            hint = nearest(channel, study.channels)
+            problems.append(error(f"{where}.channel", f"no channel '{channel}'; {hint}"))
+    rgb = [name for name, place in study.channels.items() if place == "rgb"]
+    if len(rgb) > 1:
+        problems.append(error("channels", f"one channel can be rgb; found {', '.join(rgb)}"))
+    problems += [
+        error(f"{where}.channel", f"'{channel}' is rgb; a single grey channel is needed here")
+        for where, channel in uses
+        if channel in rgb and where.startswith("measurements")
+    ]
+    return problems
+
+
+def _model_problems(study: Study, folder: Path) -> list[Problem]:
+    problems = []
+    for where, part in study.cellpose_settings():
+        if part.model in known_model_names() or (folder / part.model).is_file():
+            continue
+        hint = nearest(part.model, known_model_names())
+        message = f"'{part.model}' is neither a model nor a weights file; {hint}"
+        problems.append(error(f"{where}.model", message))
+    if study.pixel_size_um == "unknown":
+        problems += [
+            error(where, f"{name} needs a pixel size, which is 'unknown'; give {name[:-3]}_px")
+            for where, part in study.settings_with_lengths()
+            for name in part.uses_um()
+        ]
+    return problems
+
+
+def _image_problems(study: Study, rows: Sequence[ImageRow]) -> list[Problem]:
+    """What the headers say. Images that fail alone are warnings: the run goes on without them."""
+    with ThreadPoolExecutor(HEADER_THREADS) as pool:
+        opened = list(pool.map(lambda row: _try_open(study, row), rows))
+    failed = {row.image_id: e for row, e in zip(rows, opened, strict=True) if e is not None}
+    mismatched = [e for e in failed.values() if isinstance(e, MismatchError)]
+    readable = len(rows) - (len(failed) - len(mismatched))
+    level: Literal["error", "warning"] = (
+        "error" if mismatched and len(mismatched) == readable else "warning"
+    )
+    return _grouped(failed, level)
+
+
+def _try_open(study: Study, row: ImageRow) -> ImageError | None:
+    try:
+        open_row(study, row)
+    except ImageError as e:
+        return e
+    return None
+
+
+def _grouped(
+    failed: Mapping[str, ImageError], mismatch_level: Literal["error", "warning"]
+) -> list[Problem]:
+    """One problem an image, but a single one where every image of the study says the same."""
+    problems = [
+        error(f"image {image_id}", str(e))
+        if isinstance(e, MismatchError) and mismatch_level == "error"
+        else warning(f"image {image_id}", f"{e} It will be a row in failures.csv.")
+        for image_id, e in failed.items()
+    ]
+    return [*problems[:1], _more(problems[1:])] if _all_alike(problems) else problems
+
+
+def _all_alike(problems: Sequence[Problem]) -> bool:
+    return len(problems) > 3 and all(p.level == "error" for p in problems)
+
+
+def _more(problems: Iterable[Problem]) -> Problem:
+    rest = list(problems)
+    return error("images", f"{len(rest)} more images do not fit the study in such a way")

@@ -1,0 +1,197 @@
+"""The study file as typed models: one YAML file that describes a study from images to outcomes.
+
+Every model forbids unknown keys. `load_study` reports all problems of the file at once and names,
+for a key it does not know, the nearest one it does.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from pipelines.errors import StudyError
+from pipelines.study.messages import explain
+from pipelines.study.settings import (
+    CellposeSettings,
+    ChannelName,
+    Lengths,
+    Measurement,
+    Positive,
+    Segmentation,
+    Settings,
+)
+
+Scalar = str | int | float | bool
+
+
+def _file_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"'{name}' becomes part of file names: use letters, digits, '.', '_', '-'")
+    return name
+
+
+class Compute(Settings):
+    """How the work is done; none of it changes what is measured, but `precision`."""
+
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Images worked on at the same time, each in a process of its own."""
+    gpu: Literal["auto", "yes", "no"] = "auto"
+    """Whether Cellpose uses a GPU; `auto` takes one where there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the network; `auto` is bfloat16 where the processor has it, else float32."""
+
+
+class Positivity(Settings):
+    """When a cell counts as positive: a threshold on one column of the cells table."""
+
+    of: str
+    """Column of tables/cells.parquet that the threshold is set on."""
+    rule: Literal["control_percentile", "gmm", "otsu", "fixed"] = "control_percentile"
+    """Percentile of control cells, two-component mixture, Otsu, or a fixed value."""
+    controls: dict[str, Scalar] = Field(default_factory=dict)
+    """Sample columns and their values that select the control images: cells that are not
+    senescent by design, never an experimental arm."""
+    percentile: Annotated[float, Field(ge=50, lt=100)] = 95.0
+    """Percentile of the control cells (control_percentile)."""
+    value: float | None = None
+    """The threshold itself (fixed)."""
+    by: str | None = None
+    """Sample column of batches or plates: one threshold each."""
+
+    @model_validator(mode="after")
+    def _rule_has_what_it_needs(self) -> Self:
+        if (self.rule == "control_percentile") != bool(self.controls):
+            raise ValueError(
+                "controls select the control images of rule control_percentile: "
+                "give both, or another rule without controls"
+            )
+        if (self.rule == "fixed") != (self.value is not None):
+            raise ValueError("value is the threshold of rule fixed: give both or neither")
+        return self
+
+
+class Exclude(Settings):
+    """Cells left out of the aggregates; they stay in the cells table with their flags."""
+
+    flags: tuple[str, ...] = ()
+    """Flag columns of the cells table; a cell that carries any of them is left out."""
+
+
+class Statistics(Settings):
+    """The design of the comparison. The unit is the replicate: cells are never the n."""
+
+    unit: str
+    """Sample column that names the replicate, e.g. donor or animal."""
+    factors: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Sample columns that are compared."""
+    reference: dict[str, Scalar] = Field(default_factory=dict)
+    """Reference level of each factor."""
+    blocks: str | None = None
+    """Sample column of pairs or batches."""
+    random: tuple[str, ...] = ()
+    """Sample columns of levels nested in the unit, e.g. clone."""
+    outcomes: tuple[str, ...] = ()
+    """Table columns to report first."""
+
+
+class Study(Settings):
+    """One study: its images, what is measured in them, and what is compared."""
+
+    study: Annotated[str, AfterValidator(_file_name)]
+    """Short name, used for files."""
+    title: str = ""
+    """Title of the report."""
+    samples: str | None = None
+    """CSV, one row an image: `image` (path or glob, relative to the study file), or one column
+    `image_CHANNEL` for each channel, and any columns that describe the sample."""
+    images: str | None = None
+    """Instead of samples: a path whose {names} become the sample columns."""
+    channels: Annotated[dict[ChannelName, int | str], Field(min_length=1)]
+    """Channel name -> its index in the file from 0, the file's own channel name, or `rgb`."""
+    pixel_size_um: Positive | Literal["unknown"] | None = None
+    """Edge of a pixel in µm where the file has none or to override it; `unknown` measures in px."""
+    z: Literal["max", "mean", "best_focus", "none"] = "max"
+    """Projection of z-stacks; `none` refuses them."""
+    segmentation: Segmentation
+    """Nuclei and cells."""
+    measurements: Annotated[tuple[Measurement, ...], Field(min_length=1)]
+    """What is measured in every cell."""
+    positivity: dict[ChannelName, Positivity] = Field(default_factory=dict)
+    """Positive cells: NAME gives the column NAME_positive."""
+    exclude: Exclude = Exclude()
+    """Cells left out of the aggregates; by default none."""
+    statistics: Statistics | None = None
+    """The design; its unit and factors decide how cells are aggregated."""
+    compute: Compute = Compute()
+    """Workers, GPU and precision."""
+    roots: tuple[str, ...] = (".",)
+    """Folders that the study may read, relative to the study file."""
+
+    @model_validator(mode="after")
+    def _one_source_of_images(self) -> Self:
+        if (self.samples is None) == (self.images is None):
+            raise ValueError(
+                "give samples (a CSV file) or images (a path with {names}), one of them"
+            )
+        return self
+
+    def settings_with_lengths(self) -> list[tuple[str, Lengths]]:
+        """Every part of the study that holds lengths, with its place in the file."""
+        parts: list[tuple[str, object]] = [
+            ("segmentation.nuclei", self.segmentation.nuclei),
+            ("segmentation.cells", self.segmentation.cells),
+        ]
+        parts += [(f"measurements.{i}", m) for i, m in enumerate(self.measurements)]
+        return [(where, part) for where, part in parts if isinstance(part, Lengths)]
+
+    def cellpose_settings(self) -> list[tuple[str, CellposeSettings]]:
+        """The Cellpose runs of the study, with their place in the file."""
+        return [
+            (where, part)
+            for where, part in self.settings_with_lengths()
+            if isinstance(part, CellposeSettings)
+        ]
+
+
+def load_study(path: Path) -> Study:
+    """Read a study file.
+
+    Args:
+        path: YAML file.
+
+    Raises:
+        StudyError: the file is missing, is not YAML, or does not fit the model; the message lists
+            every problem of the file, one a line.
+    """
+    return parse_study(_read_text(path), str(path))
+
+
+def parse_study(text: str, name: str) -> Study:
+    """Parse the text of a study file; `name` stands for it in messages. See `load_study`."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{name} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise StudyError(
+            f"{name} should hold a mapping that starts with 'study: NAME'; "
+            f"found {'nothing' if data is None else type(data).__name__}"
+        )
+    try:
+        return Study.model_validate(data)
+    except ValidationError as error:
+        lines = explain(error, Study)
+        raise StudyError("\n".join([f"{name}:", *(f"  {line}" for line in lines)])) from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StudyError(f"There is no study file {path}. Give the path of a YAML file.") from error
+    except IsADirectoryError as error:
+        raise StudyError(f"{path} is a folder. Give the study's YAML file in it.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,189 @@
+"""Settings of each stage, as typed models: segmentation and every kind of measurement.
+
+A new measurement is a model here, with its own ``type``, added to `Measurement`.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from pipelines.errors import StudyError
+
+
+def _column_name(name: str) -> str:
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            f"'{name}' becomes part of column names: use lower-case letters, digits and _, "
+            "starting with a letter"
+        )
+    return name
+
+
+ChannelName = Annotated[str, AfterValidator(_column_name)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Compartment = Literal["nucleus", "cytoplasm", "cell"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown keys refused, docstrings become the schema's."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class Lengths(Settings):
+    """Settings that hold lengths, each given either in µm or in px.
+
+    A subclass declares the two fields ``NAME_um`` and ``NAME_px``; exactly one must be given,
+    unless both have defaults.
+    """
+
+    def in_px(self, name: str, pixel_size_um: float | None) -> float:
+        """The length `name` in pixels.
+
+        Raises:
+            StudyError: the length is in µm and the pixel size is unknown.
+        """
+        px: float | None = getattr(self, f"{name}_px")
+        um: float | None = getattr(self, f"{name}_um")
+        if px is not None:
+            return px
+        assert um is not None  # held by _one_unit
+        if pixel_size_um is None:
+            raise StudyError(
+                f"{name}_um: {um} cannot be used: the pixel size is unknown. "
+                f"Give {name}_px, or pixel_size_um for the study."
+            )
+        return um / pixel_size_um
+
+    def uses_um(self) -> tuple[str, ...]:
+        """Names of the lengths that were given in µm."""
+        return tuple(
+            key for key in type(self).model_fields if key.endswith("_um") and getattr(self, key)
+        )
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        names = [key[:-3] for key in type(self).model_fields if key.endswith("_um")]
+        for name in names:
+            given = [k for k in (f"{name}_um", f"{name}_px") if getattr(self, k) is not None]
+            if len(given) != 1:
+                found = " and ".join(given) or "neither"
+                raise ValueError(f"give {name}_um or {name}_px, one of them; found {found}")
+        return self
+
+
+class CellposeSettings(Lengths):
+    """One Cellpose model run on one channel."""
+
+    channel: ChannelName
+    """Channel of the study that the model sees."""
+    model: str = "compact"
+    """`compact` (ships with senescope), a stock Cellpose name such as `cpsam_v2` (downloaded by
+    Cellpose on your machine), or the path of a weights file."""
+    diameter_um: Positive | None = None
+    """Typical diameter of the objects in µm."""
+    diameter_px: Positive | None = None
+    """Typical diameter of the objects in px, instead of µm."""
+    flow_threshold: NonNegative = 0.4
+    """Largest flow error of an object that is kept; 0 keeps all (Cellpose's default 0.4)."""
+    cellprob_threshold: float = 0.0
+    """Pixels above this cell logit belong to objects (Cellpose's default 0)."""
+
+
+class CellposeCells(CellposeSettings):
+    """Cells outlined by a Cellpose model of their own; nuclei are paired to them."""
+
+    method: Literal["cellpose"]
+
+
+class ExpandedCells(Lengths):
+    """Cells as nuclei grown by a distance, without overlap."""
+
+    method: Literal["expand"]
+    distance_um: Positive | None = None
+    """How far a cell reaches beyond its nucleus, in µm."""
+    distance_px: Positive | None = None
+    """The same in px."""
+
+
+class VoronoiCells(Lengths):
+    """Cells as the pixels nearest to each nucleus, up to a limit."""
+
+    method: Literal["voronoi"]
+    limit_um: Positive | None = None
+    """Largest distance from the nucleus, in µm."""
+    limit_px: Positive | None = None
+    """The same in px."""
+
+
+class NucleiAsCells(Settings):
+    """No cytoplasm: the cell is its nucleus."""
+
+    method: Literal["nuclei"] = "nuclei"
+
+
+CellSettings = Annotated[
+    CellposeCells | ExpandedCells | VoronoiCells | NucleiAsCells, Field(discriminator="method")
+]
+
+
+class Segmentation(Settings):
+    """How pixels become nuclei and cells."""
+
+    nuclei: CellposeSettings | None = None
+    """Nuclei from a nuclear stain; leave out only where cells come from a Cellpose model."""
+    cells: CellSettings = NucleiAsCells()
+    """Cells: `expand`, `voronoi`, `cellpose` or `nuclei`."""
+
+    @model_validator(mode="after")
+    def _something_to_segment(self) -> Self:
+        if self.nuclei is None and not isinstance(self.cells, CellposeCells):
+            raise ValueError(
+                f"cells.method: {self.cells.method} starts from nuclei: give segmentation.nuclei, "
+                "or cells with method: cellpose"
+            )
+        return self
+
+
+class Morphology(Settings):
+    """Size and shape of nuclei and cells."""
+
+    type: Literal["morphology"]
+
+
+class Intensity(Settings):
+    """Grey values of a channel in the compartments of every cell."""
+
+    type: Literal["intensity"]
+    channel: ChannelName
+    compartments: tuple[Compartment, ...] = ("nucleus", "cytoplasm", "cell")
+    """Where to measure."""
+    background: Literal["local", "field", "none"] = "local"
+    """What is subtracted: the surroundings of each cell, the field's background, or nothing."""
+
+
+class Foci(Lengths):
+    """Foci of a nuclear marker (γH2AX, 53BP1) in every nucleus."""
+
+    type: Literal["foci"]
+    channel: ChannelName
+    sigma_um: Positive | None = None
+    """Standard deviation of a focus's blurred spot, in µm; 2.0 px where neither is given."""
+    sigma_px: Positive | None = None
+    """The same in px."""
+    threshold: Positive = 5.0
+    """Robust noise units above the nucleus's own level that a focus must reach."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_sigma(cls, data: object) -> object:
+        if isinstance(data, dict) and not {"sigma_um", "sigma_px"} & data.keys():
+            return {**data, "sigma_px": 2.0}
+        return data
+
+
+Measurement = Annotated[Morphology | Intensity | Foci, Field(discriminator="type")]
