@@ -1,0 +1,240 @@
+"""One HTML page about one run or several, which opens anywhere without a network.
+
+Everything that comes from files is escaped by Jinja2; figures are inline SVG, pictures data URIs.
+The page forbids itself to load anything else (Content-Security-Policy), and its one script is
+allowed by its hash.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from pipelines.errors import SenescopeError
+from pipelines.report.data import RunData, read_run
+from pipelines.report.gallery import Gallery, gallery
+from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
+from pipelines.report.tables import (
+    Table,
+    failures_table,
+    format_number,
+    glossary_table,
+    groups_table,
+    marks,
+    number_of,
+    quality_table,
+    samples_table,
+    scores,
+    thresholds_table,
+)
+from pipelines.tables import write_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_MARKS = 12
+SHOWN_APART = {
+    "study",
+    "settings",
+    "warnings",
+    "versions",
+    "model",
+    "models",
+    "machine",
+    "images",
+    "inputs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as the template sees it; None or empty where the run has no such thing."""
+
+    anchor: str
+    title: str
+    intro: str
+    summary: str
+    problems: tuple[str, ...]
+    failures: Table | None
+    groups: Table | None
+    samples: Table | None
+    thresholds: Table | None
+    quality: Table | None
+    run_warnings: list[str]
+    flags: list[tuple[str, int]]
+    warnings: list[tuple[str, int]]
+    scores: list[tuple[str, str]]
+    figures: list[OutcomeFigure]
+    counts: OutcomeFigure | None
+    gallery: Gallery | None
+    glossary: Table | None
+    facts: list[tuple[str, list[tuple[str, str]]]]
+    study_text: str
+    settings_text: str
+
+    @property
+    def sections(self) -> list[tuple[str, str]]:
+        """Anchors and headings of the sections that this run has, in their order."""
+        present = (
+            ("failures", "Failures", self.failures),
+            ("design", "Design", self.groups or self.samples),
+            ("outcomes", "Outcomes", self.figures),
+            ("quality", "Quality", self.quality or self.counts or self.run_warnings),
+            ("pictures", "Pictures", self.gallery),
+            ("columns", "Columns", self.glossary),
+            ("provenance", "Provenance", self.facts or self.study_text or self.settings_text),
+        )
+        return [(f"{self.anchor}-{name}", heading) for name, heading, there in present if there]
+
+
+def build_report(runs: Sequence[Path], output: Path, title: str | None = None) -> Path:
+    """Write the report of one run, or one report of several.
+
+    The same runs give the same bytes: no time, no chance.
+
+    Args:
+        runs: run folders, in the order of their sections.
+        output: the HTML file; its folder is made where missing.
+        title: title of the page; default the study's title, or ``N studies``.
+
+    Returns:
+        `output`.
+
+    Raises:
+        SenescopeError: no run given, or a folder that holds none.
+    """
+    if not runs:
+        raise SenescopeError("a report needs at least one run folder; none was given")
+    data = [read_run(folder) for folder in runs]
+    views = [_view(run, f"run{index}", output) for index, run in enumerate(data, start=1)]
+    heading = title or (views[0].title if len(views) == 1 else f"{len(views)} studies")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = _environment().get_template("report.html.j2")
+    html = page.render(
+        title=heading,
+        summary=(f"{len(data)} studies: " if title and len(data) > 1 else "") + _summary(data),
+        runs=views,
+        script=Markup(script),
+        script_hash=digest,
+    )
+    write_text(output, html)
+    return output
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _view(run: RunData, anchor: str, output: Path) -> RunView:
+    return RunView(
+        anchor=anchor,
+        title=run.title,
+        intro=str(run.study.get("description") or ""),
+        summary=_summary([run]),
+        problems=run.problems,
+        failures=failures_table(run),
+        groups=groups_table(run),
+        samples=samples_table(run),
+        thresholds=thresholds_table(run),
+        quality=quality_table(run),
+        run_warnings=_texts(run.provenance.get("warnings")),
+        flags=marks(run, "flags")[:MAX_MARKS],
+        warnings=marks(run, "warnings")[:MAX_MARKS],
+        scores=scores(run),
+        figures=outcome_figures(run, anchor),
+        counts=count_figure(run, f"{anchor}-n"),
+        gallery=gallery(run, output),
+        glossary=glossary_table(run),
+        facts=_facts(run.provenance),
+        study_text=str(run.study.get("text") or ""),
+        settings_text=_indented(run.provenance.get("settings")),
+    )
+
+
+def _summary(runs: Sequence[RunData]) -> str:
+    """One sentence: images, units, groups, cells, failures."""
+    units = sum(run.tables["samples"].height for run in runs)
+    groups = sum(run.tables["groups"].height for run in runs)
+    parts = [
+        _count(sum(run.tables["images"].height for run in runs), "image"),
+        _count(units, "sample") if units else "",
+        _count(groups, "group") if groups else "",
+    ]
+    cells = _count(sum(number_of(run, "n_cells") for run in runs), "cell")
+    failed = sum(_failed(run) for run in runs)
+    ending = f"{_count(failed, 'image')} failed" if failed else "no image failed"
+    return f"{', '.join(filter(None, parts))}; {cells} measured; {ending}."
+
+
+def _failed(run: RunData) -> int:
+    failures = run.tables["failures"]
+    if "image_id" in failures.columns:
+        return failures["image_id"].n_unique() if failures.height else 0
+    return failures.height
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _facts(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Provenance as named lists of names and values; long lists of files only by their number."""
+    run = [(key, _value(key, v)) for key, v in provenance.items() if key not in SHOWN_APART]
+    run += [
+        (key, f"{len(provenance[key]):,}, listed in provenance.json")
+        for key in ("images", "inputs")
+        if isinstance(provenance.get(key), list)
+    ]
+    study = provenance.get("study")
+    if isinstance(study, dict) and study.get("sha256"):
+        run.append(("study file, SHA-256", str(study["sha256"])))
+    model = provenance.get("models") or provenance.get("model")
+    models = model if isinstance(model, list) else [model]
+    facts = [
+        ("Run", run),
+        *(("Model", _pairs(model)) for model in models),
+        ("Machine", _pairs(provenance.get("machine"))),
+        ("Versions", _pairs(provenance.get("versions"))),
+    ]
+    return [(name, pairs) for name, pairs in facts if pairs]
+
+
+def _texts(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _indented(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str) if value else ""
+
+
+def _pairs(value: object) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [(str(key), _value(str(key), item)) for key, item in value.items()]
+    return [("", _value("", value))] if value else []
+
+
+def _value(key: str, value: object) -> str:
+    if key == "seconds" and isinstance(value, (int, float)):
+        return _duration(float(value))
+    if isinstance(value, float):
+        return format_number(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
