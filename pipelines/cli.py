@@ -1,0 +1,157 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.errors import SenescopeError
+
+IMAGES_FAILED = 1
+STUDY_WRONG = 2
+
+app = typer.Typer(
+    name="senescope",
+    help="Measure cellular senescence in microscope images, cell by cell.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # the help then starts in half the time
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's YAML file.")]
+OutputFolder = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-w", min=1, help="Images worked on at the same time.")
+]
+
+
+def main() -> None:
+    """Entry point of the `senescope` command."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"senescope {installed('senescope')}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    output: OutputFolder = None,
+    workers: Workers = None,
+    only: Annotated[
+        str | None, typer.Option(help="Only image ids that match this pattern, e.g. 'plate1_*'.")
+    ] = None,
+    restart: Annotated[bool, typer.Option(help="Forget earlier results in the folder.")] = False,
+) -> None:
+    """Measure a study: images to tables, pictures and a report.
+
+    A run that was stopped goes on where it was: images whose settings and files did not change
+    are left untouched, failed ones are tried again. The exit code is 1 where an image failed.
+    """
+    from pipelines.run.workers import warm_up
+
+    warm_up()
+    with _errors_for_people():
+        from pipelines.console import run_with_progress
+
+        folder = output or study.parent / f"{study.stem}-results"
+        summary = run_with_progress(study, folder, workers=workers, only=only, restart=restart)
+    raise typer.Exit(IMAGES_FAILED if summary.n_failed else 0)
+
+
+@app.command()
+def check(study: StudyFile) -> None:
+    """Find everything that is wrong with a study before anything is computed."""
+    with _errors_for_people():
+        from pipelines.console import print_check
+        from pipelines.study.check import check_study
+
+        checked = check_study(study)
+        print_check(checked)
+    wrong = any(problem.level == "error" for problem in checked.problems)
+    raise typer.Exit(STUDY_WRONG if wrong else 0)
+
+
+@app.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images to segment.")],
+    diameter: Annotated[
+        float, typer.Option("--diameter", "-d", min=1.0, help="Typical object diameter in px.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the label images.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="compact, a Cellpose name, or a weights file.")
+    ] = "compact",
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", "-c", help="Index or name; may be left out where there is one."),
+    ] = None,
+) -> None:
+    """Outline nuclei or cells in images, without a study: NAME_labels.tif, uint32.
+
+    Everything is in pixels. The exit code is 1 where an image failed.
+    """
+    with _errors_for_people():
+        from pipelines.console import segment_with_progress
+
+        failed = segment_with_progress(images, diameter, output, model, channel)
+    raise typer.Exit(IMAGES_FAILED if failed else 0)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+) -> None:
+    """Write the report of a run again."""
+    with _errors_for_people():
+        from pipelines.errors import StudyError
+        from pipelines.report import build_report
+        from pipelines.run.layout import Layout
+
+        layout = Layout(folder)
+        if not layout.provenance.is_file():
+            raise StudyError(f"{folder} is not the folder of a run: it has no provenance.json.")
+        typer.echo(build_report([folder], layout.report))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")] = Path(
+        "senescope-demo"
+    ),
+    workers: Workers = None,
+) -> None:
+    """Run three small studies of real images that come with senescope, and report them."""
+    from pipelines.run.workers import warm_up
+
+    warm_up()
+    with _errors_for_people():
+        from pipelines.demo import run_demo
+
+        failed = run_demo(output, workers)
+    raise typer.Exit(IMAGES_FAILED if failed else 0)
+
+
+@contextmanager
+def _errors_for_people() -> Iterator[None]:
+    """Print an error that was written for the user without a traceback, and leave with code 2."""
+    try:
+        yield
+    except SenescopeError as error:
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        sys.exit(STUDY_WRONG)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. What is done is kept: the same command goes on from here.", err=True)
+        sys.exit(130)

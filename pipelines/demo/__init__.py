@@ -1,0 +1,53 @@
+"""The demo: small studies of real images that ship with senescope, run and reported together."""
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.markup import escape
+
+from pipelines.console import run_with_progress
+from pipelines.report import build_report
+from pipelines.run.layout import Layout
+from pipelines.run.steps import RunSummary
+
+STUDIES = ("nuclei", "h2ax", "translocation")
+TITLE = "senescope demo: three small studies of real images"
+
+
+def run_demo(output: Path, workers: int | None = None) -> int:
+    """Run the demo's studies and write one report of all.
+
+    Args:
+        output: folder of the results, one folder a study inside.
+        workers: images worked on at the same time; as many as there are processors, up to two,
+            where None.
+
+    Returns:
+        Number of images that failed.
+    """
+    console = Console(stderr=True)
+    summaries = []
+    for name in STUDIES:
+        with as_file(files("pipelines.demo") / "data" / name) as folder:
+            summaries.append(
+                run_with_progress(folder / "study.yaml", output / name, workers=workers)
+            )
+    report = build_report([s.output for s in summaries], Layout(output.resolve()).report, TITLE)
+    _say_what_there_is(console, summaries, report)
+    return sum(summary.n_failed for summary in summaries)
+
+
+def _say_what_there_is(console: Console, summaries: list[RunSummary], report: Path) -> None:
+    console.print()
+    for summary in summaries:
+        cells = Layout(summary.output).cells
+        columns = len(pq.read_schema(cells).names) if cells.is_file() else 0
+        console.print(
+            f"{escape(str(cells))}: {summary.n_cells:,} cells of {summary.n_images} images, "
+            f"{columns} columns; what each means is in columns.csv beside it",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"Report of all: {escape(str(report))}", highlight=False, soft_wrap=True)

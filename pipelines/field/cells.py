@@ -1,0 +1,220 @@
+"""Every cell of one image measured, as the study asks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measurements.background import (
+    Background,
+    BackgroundPixels,
+    BackgroundSettings,
+    background_pixels,
+    estimate_background,
+)
+from measurements.columns import Column, Measured, in_physical_units
+from measurements.foci import PanNuclearSettings, measure_foci
+from measurements.foci_response import FociSettings
+from measurements.intensity import measure_intensity
+from measurements.morphology import measure_morphology
+from measurements.quality import QualityLimits, measure_saturated_cells, saturation_level
+from measurements.regions import Regions
+from pipelines.field.labels import Labels
+from pipelines.field.pixels import Grey, Pixels
+from pipelines.field.summary import summarise_image
+from pipelines.overlay import draw_overlay
+from pipelines.study import Study
+from pipelines.study.settings import Foci, Intensity, Morphology, NucleiAsCells
+from segmentation.cells import touches_border
+
+CELL_ID = Column(
+    "cell_id", "key", "uint32", "Number of the cell in its image, and its label there.",
+    "position of the nucleus, row by row", aggregate=False,
+)  # fmt: skip
+N_NUCLEI = Column(
+    "n_nuclei", "count", "uint32", "Nuclei found in the cell.", "segmentation.cells.pair"
+)
+TOUCHES_BORDER = Column(
+    "touches_border", "flag", "bool",
+    "The cell reaches the edge of the image, so that part of it may be missing.",
+    "segmentation.cells.touches_border",
+)  # fmt: skip
+# Where local background is read, in nuclear diameters [judgement]: beyond the blur of the cell,
+# near enough to share its light.
+BACKGROUND_GAP = 0.2
+BACKGROUND_WIDTH = 0.6
+
+
+@dataclass(frozen=True)
+class MeasuredField:
+    """What one image gives to the tables.
+
+    Attributes:
+        cells: one value a cell and column.
+        foci: one value a focus and column; None where foci were not asked for.
+        summary: the image's own columns: flags, warnings, quality, score.
+        overlay: (h, w, 3) uint8, outlines on the image.
+    """
+
+    cells: Measured
+    foci: Measured | None
+    summary: Mapping[str, str | float | int | None]
+    overlay: NDArray[np.uint8]
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return int(self.cells[CELL_ID].size)
+
+
+def measure_field(
+    pixels: Pixels, labels: Labels, study: Study, truth: NDArray[np.integer] | None
+) -> MeasuredField:
+    """Measure all that the study asks for in every cell of one image.
+
+    Args:
+        pixels: the image.
+        labels: its nuclei and cells.
+        study: the settings.
+        truth: (y, x) annotated nuclei to score the segmentation with.
+    """
+    compartments = _compartments(labels)
+    ids = compartments["cell"].ids
+    cells: dict[Column, NDArray[np.generic]] = dict(_keys(labels, ids))
+    foci: dict[Column, NDArray[np.generic]] = {}
+    # By the settings, never by the image: all images of a study have the same columns.
+    cells_are_more = not isinstance(study.segmentation.cells, NucleiAsCells)
+    around = _Surroundings.of(pixels, labels, study, ids)
+    for measurement in study.measurements:
+        if isinstance(measurement, Morphology):
+            cells |= _morphology(compartments, with_cells=cells_are_more)
+        elif isinstance(measurement, Intensity):
+            cells |= _intensity(measurement, pixels, compartments, around)
+        elif isinstance(measurement, Foci):
+            per_cell, per_focus = _foci(measurement, pixels, compartments, around)
+            cells |= per_cell
+            foci = _stacked(foci, per_focus)
+    asked_for_foci = any(isinstance(m, Foci) for m in study.measurements)
+    return MeasuredField(
+        cells=in_physical_units(cells, pixels.pixel_size_um),
+        foci=in_physical_units(foci, pixels.pixel_size_um) if asked_for_foci else None,
+        summary=summarise_image(pixels, labels, len(ids), truth),
+        overlay=_overlay(pixels, labels, foci, with_cells=cells_are_more),
+    )
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What is measured around the cells: its geometry, and how wide it is.
+
+    Attributes:
+        local: settings of the ring around each cell.
+        geometry: pixels of background, for all channels.
+    """
+
+    local: BackgroundSettings
+    geometry: BackgroundPixels
+
+    @classmethod
+    def of(
+        cls, pixels: Pixels, labels: Labels, study: Study, ids: NDArray[np.uint32]
+    ) -> "_Surroundings":
+        settings = study.cellpose_settings()[0][1]
+        diameter = settings.in_px("diameter", pixels.pixel_size_um)
+        local = BackgroundSettings(gap=BACKGROUND_GAP * diameter, width=BACKGROUND_WIDTH * diameter)
+        return cls(local, background_pixels(labels.cells, ids, local))
+
+    def background(self, plane: Grey, method: Literal["local", "field", "none"]) -> Background:
+        """One channel's background for every cell."""
+        return estimate_background(plane, self.geometry, replace(self.local, method=method))
+
+
+def _compartments(labels: Labels) -> dict[str, Regions]:
+    """Nucleus, cytoplasm and cell of every cell, in the same rows."""
+    cell = Regions.of(labels.cells)
+    cytoplasm = np.where(labels.nuclei > 0, 0, labels.cells)
+    return {
+        "nucleus": Regions.of(labels.nuclei, cell.ids),
+        "cytoplasm": Regions.of(cytoplasm, cell.ids),
+        "cell": cell,
+    }
+
+
+def _keys(labels: Labels, ids: NDArray[np.uint32]) -> Measured:
+    border_ids, touches = touches_border(labels.cells)
+    assert np.array_equal(border_ids, ids)
+    n_nuclei = np.ones(ids.size) if labels.n_nuclei is None else labels.n_nuclei
+    return {CELL_ID: ids, N_NUCLEI: n_nuclei.astype(np.uint32), TOUCHES_BORDER: touches}
+
+
+def _morphology(compartments: Mapping[str, Regions], *, with_cells: bool) -> Measured:
+    nucleus = measure_morphology(compartments["nucleus"], "nucleus")
+    return (
+        {**nucleus, **measure_morphology(compartments["cell"], "cell")} if with_cells else nucleus
+    )
+
+
+def _intensity(
+    settings: Intensity,
+    pixels: Pixels,
+    compartments: Mapping[str, Regions],
+    around: _Surroundings,
+) -> Measured:
+    plane, channel = pixels.planes[settings.channel], settings.channel
+    chosen: dict[str, Regions] = {n: compartments[n] for n in settings.compartments}
+    background = around.background(plane, settings.background)
+    level = saturation_level(plane)
+    measured = measure_intensity(plane, channel, chosen, background, level)
+    saturated = measure_saturated_cells(
+        plane, compartments["cell"], channel, level, QualityLimits()
+    )
+    return {**measured, **saturated}
+
+
+def _foci(
+    settings: Foci,
+    pixels: Pixels,
+    compartments: Mapping[str, Regions],
+    around: _Surroundings,
+) -> tuple[Measured, Measured]:
+    plane = pixels.planes[settings.channel]
+    sigma = settings.in_px("sigma", pixels.pixel_size_um)
+    found = measure_foci(
+        plane,
+        settings.channel,
+        compartments["nucleus"],
+        around.background(plane, "field").level,
+        FociSettings(sigma=sigma, threshold=settings.threshold),
+        PanNuclearSettings(),
+    )
+    return found.nuclei, found.foci
+
+
+def _stacked(above: Measured, below: Measured) -> dict[Column, NDArray[np.generic]]:
+    """Rows of two tables with the same columns; the first may be empty of columns."""
+    if not above:
+        return dict(below)
+    return {column: np.concatenate([above[column], below[column]]) for column in below}
+
+
+def _overlay(
+    pixels: Pixels,
+    labels: Labels,
+    foci: Mapping[Column, NDArray[np.generic]],
+    *,
+    with_cells: bool,
+) -> NDArray[np.uint8]:
+    by_name = {column.name: values for column, values in foci.items()}
+    positions = np.column_stack([by_name["y"], by_name["x"]]) if by_name else None
+    planes = {"brightfield": pixels.rgb} if pixels.rgb is not None else pixels.planes
+    return draw_overlay(
+        planes,
+        None,
+        labels.nuclei,
+        labels.cells if with_cells else None,
+        foci=positions,
+        pixel_size_um=pixels.pixel_size_um,
+        title=pixels.image_id,
+    )

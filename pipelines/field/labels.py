@@ -1,0 +1,90 @@
+"""Nuclei and cells of one image, by the models and methods that the study names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import ImageError
+from pipelines.field.pixels import Pixels
+from pipelines.study import Study
+from pipelines.study.settings import CellposeCells, CellposeSettings, ExpandedCells, VoronoiCells
+from segmentation.catalogue import ModelError, known_model_names
+from segmentation.cells import Compartments, expand_nuclei, pair, voronoi
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Nuclei and cells of an image, as label images with the same ids.
+
+    Attributes:
+        nuclei: (y, x) uint32.
+        cells: (y, x) uint32.
+        n_nuclei: nuclei in each cell, in the order of the cells' ids; None where each has one.
+    """
+
+    nuclei: NDArray[np.uint32]
+    cells: NDArray[np.uint32]
+    n_nuclei: NDArray[np.int64] | None
+
+
+def segment_field(pixels: Pixels, study: Study, folder: Path) -> Labels:
+    """Find nuclei and cells.
+
+    Args:
+        pixels: the image.
+        study: the settings.
+        folder: where relative paths of weights start.
+
+    Raises:
+        ImageError: a model cannot be had or the image is unfit for it.
+    """
+    nuclei_settings, cell_settings = study.segmentation.nuclei, study.segmentation.cells
+    if nuclei_settings is None:
+        assert isinstance(cell_settings, CellposeCells)  # held by Segmentation
+        cells = _run_model(pixels, cell_settings, study, folder)
+        return Labels(
+            np.zeros_like(cells), cells, np.zeros(np.unique(cells[cells > 0]).size, np.int64)
+        )
+    nuclei = _run_model(pixels, nuclei_settings, study, folder)
+    if isinstance(cell_settings, CellposeCells):
+        pairing = pair(nuclei, _run_model(pixels, cell_settings, study, folder))
+        return _labels(pairing.compartments, pairing.n_nuclei)
+    size = pixels.pixel_size_um
+    if isinstance(cell_settings, ExpandedCells):
+        return _labels(expand_nuclei(nuclei, cell_settings.in_px("distance", size)), None)
+    if isinstance(cell_settings, VoronoiCells):
+        return _labels(voronoi(nuclei, cell_settings.in_px("limit", size)), None)
+    return Labels(nuclei, nuclei, None)
+
+
+def _run_model(
+    pixels: Pixels, settings: CellposeSettings, study: Study, folder: Path
+) -> NDArray[np.uint32]:
+    """Objects of one Cellpose model in one channel."""
+    # Imported here: torch and Cellpose take seconds, and reading or measuring needs neither.
+    from segmentation.masks import segment
+    from segmentation.models import load_model
+
+    known = settings.model in known_model_names()
+    gpu = {"auto": None, "yes": True, "no": False}[study.compute.gpu]
+    try:
+        model = load_model(
+            settings.model if known else str(folder / settings.model),
+            gpu=gpu,
+            precision=study.compute.precision,
+        )
+    except ModelError as error:
+        raise ImageError(str(error)) from error
+    return segment(
+        pixels.planes[settings.channel],
+        model,
+        settings.in_px("diameter", pixels.pixel_size_um),
+        flow_threshold=settings.flow_threshold,
+        cellprob_threshold=settings.cellprob_threshold,
+    )
+
+
+def _labels(parts: Compartments, n_nuclei: NDArray[np.int64] | None) -> Labels:
+    return Labels(parts.nucleus, parts.cell, n_nuclei)

@@ -1,0 +1,56 @@
+"""The pixels of one image in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import ImageError
+from pipelines.images import Field
+from pipelines.images.lazy import compute
+from pipelines.study import Study
+
+Grey = NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """An image in memory.
+
+    Attributes:
+        image_id: the image.
+        planes: channel -> (y, x) pixels as the file has them; a brightfield image by the mean of
+            its colours.
+        rgb: (y, x, 3), where the image is brightfield.
+        pixel_size_um: edge of a pixel; None where unknown.
+        warnings: what reading it brought up.
+    """
+
+    image_id: str
+    planes: Mapping[str, Grey]
+    rgb: Grey | None
+    pixel_size_um: float | None
+    warnings: tuple[str, ...]
+
+
+def read_pixels(field: Field, study: Study) -> Pixels:
+    """Read every channel of a field.
+
+    Raises:
+        ImageError: the file cannot be read, or a channel to segment holds one value only.
+    """
+    planes = {name: field.plane(name) for name in field.channels}
+    rgb = None
+    if field.rgb is not None:
+        rgb = compute(field.rgb)
+        name = next(name for name, place in study.channels.items() if name not in planes)
+        planes[name] = rgb.mean(axis=-1, dtype=np.float32)
+    for _, settings in study.cellpose_settings():
+        plane = planes[settings.channel]
+        if plane.min() == plane.max():
+            raise ImageError(
+                f"channel {settings.channel} has the value {plane.flat[0]} in every pixel: "
+                "there is nothing to segment; check the exposure or the channel's number"
+            )
+    return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings)

@@ -1,0 +1,234 @@
+"""One image, from its file to its part of the tables: what every worker and every task runs.
+
+Each image leaves ``parts/IMAGE/`` (its rows, and image.json, written last, which says what they
+were made from), ``labels/IMAGE.ome.zarr`` and ``qc/IMAGE.png``. An image whose image.json fits the
+present settings and files is left untouched; where only measurements changed, its labels are kept.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipelines.errors import ImageError, SenescopeError
+from pipelines.field import Labels, MeasuredField, measure_field, read_pixels, segment_field
+from pipelines.images import open_field
+from pipelines.labels_store import read_label_image, read_labels, write_labels
+from pipelines.overlay import save_png
+from pipelines.run.layout import Layout
+from pipelines.run.provenance import FileStamp, fingerprint, stamp
+from pipelines.study import Study
+from pipelines.study.samples import ImageRow
+from pipelines.tables import arrow_table, write_parquet, write_text
+
+Stage = Literal["read", "segment", "measure", "write"]
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """All that one image's work depends on; small, and picklable.
+
+    Attributes:
+        row: the image and its files.
+        study: the settings.
+        folder: folder of the study file, where relative model paths start.
+        output: folder of the run.
+        segmentation_key: fingerprint of all settings that labels depend on.
+        measurement_key: fingerprint of all settings that the image's rows depend on.
+    """
+
+    row: ImageRow
+    study: Study
+    folder: Path
+    output: Path
+    segmentation_key: str
+    measurement_key: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one image is not in the tables."""
+
+    image_id: str
+    stage: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ImageOutcome:
+    """What became of one image.
+
+    Attributes:
+        image_id: the image.
+        status: measured now, kept from an earlier run, or failed.
+        n_cells: rows it has in the cells table.
+        seconds: time taken.
+        failure: why it failed, where it did.
+    """
+
+    image_id: str
+    status: Literal["measured", "kept", "failed"]
+    n_cells: int
+    seconds: float
+    failure: Failure | None = None
+
+
+def process_image(task: ImageTask) -> ImageOutcome:
+    """Read, segment and measure one image and write its part; never raises for a bad image."""
+    start = time.perf_counter()
+    layout = Layout(task.output)
+    stage = _Stage()
+    try:
+        stage.now = "read"
+        part = read_part(layout, task.row.image_id)
+        stamps = _stamps(task, part)
+        if part is not None and _is_current(part, task, stamps):
+            return ImageOutcome(task.row.image_id, "kept", part["n_cells"], 0.0)
+        n_cells = _measure(task, layout, stamps, part, stage)
+    except Exception as error:  # noqa: BLE001  one image must never stop the others
+        layout.marker(task.row.image_id).unlink(missing_ok=True)
+        failure = Failure(task.row.image_id, stage.now, _sentence(error))
+        seconds = time.perf_counter() - start
+        return ImageOutcome(task.row.image_id, "failed", 0, seconds, failure)
+    return ImageOutcome(task.row.image_id, "measured", n_cells, time.perf_counter() - start)
+
+
+def lost_image(task: ImageTask) -> ImageOutcome:
+    """The outcome of an image whose worker process died, alone, a second time."""
+    failure = Failure(
+        task.row.image_id,
+        "measure",
+        "the process that worked on it was killed, most likely because memory ran out; "
+        "use fewer workers or a machine with more memory",
+    )
+    return ImageOutcome(task.row.image_id, "failed", 0, 0.0, failure)
+
+
+def read_part(layout: Layout, image_id: str) -> dict[str, Any] | None:
+    """What image.json says of an image measured before; None where there is no whole part."""
+    try:
+        part = json.loads(layout.marker(image_id).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return part if isinstance(part, dict) and layout.cells_part(image_id).is_file() else None
+
+
+@dataclass
+class _Stage:
+    """Where the work on an image stands, for its failure's row."""
+
+    now: Stage = "read"
+
+
+def _measure(
+    task: ImageTask,
+    layout: Layout,
+    stamps: list[FileStamp],
+    part: Mapping[str, Any] | None,
+    stage: _Stage,
+) -> int:
+    row, study = task.row, task.study
+    field = open_field(
+        row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
+    )
+    pixels = read_pixels(field, study)
+    stage.now = "segment"
+    labels = _kept_labels(task, layout, stamps, part)
+    fresh = labels is None
+    if labels is None:
+        labels = segment_field(pixels, study, task.folder)
+    stage.now = "measure"
+    truth = read_label_image(row.truth) if row.truth is not None else None
+    measured = measure_field(pixels, labels, study, truth)
+    stage.now = "write"
+    if fresh:
+        write_labels(
+            layout.labels(row.image_id),
+            {"nuclei": labels.nuclei, "cells": labels.cells},
+            field.pixel_size_um,
+        )
+    _write_part(task, layout, stamps, labels, measured)
+    return measured.n_cells
+
+
+def _kept_labels(
+    task: ImageTask, layout: Layout, stamps: list[FileStamp], part: Mapping[str, Any] | None
+) -> Labels | None:
+    """The labels of an earlier run, where neither their settings nor the files changed."""
+    path = layout.labels(task.row.image_id)
+    if part is None or not path.is_dir():
+        return None
+    if part["segmentation_key"] != task.segmentation_key or not _same_files(part, stamps):
+        return None
+    n_nuclei = None if part["n_nuclei"] is None else np.array(part["n_nuclei"], dtype=np.int64)
+    return Labels(read_labels(path, "nuclei"), read_labels(path, "cells"), n_nuclei)
+
+
+def _write_part(
+    task: ImageTask,
+    layout: Layout,
+    stamps: list[FileStamp],
+    labels: Labels,
+    measured: MeasuredField,
+) -> None:
+    image_id = task.row.image_id
+    write_parquet(layout.cells_part(image_id), arrow_table(measured.cells))
+    if measured.foci is not None:
+        write_parquet(layout.foci_part(image_id), arrow_table(measured.foci))
+    save_png(layout.qc(image_id), measured.overlay)
+    part = {
+        "image_id": image_id,
+        "n_cells": measured.n_cells,
+        "n_nuclei": None if labels.n_nuclei is None else labels.n_nuclei.tolist(),
+        "segmentation_key": task.segmentation_key,
+        "measurement_key": task.measurement_key,
+        "files": [asdict(s) for s in stamps],
+        "summary": dict(measured.summary),
+    }
+    write_text(layout.marker(image_id), json.dumps(part, indent=1))
+
+
+def _stamps(task: ImageTask, part: Mapping[str, Any] | None) -> list[FileStamp]:
+    """The image's files as they are now, hashed anew only where size or time changed."""
+    known = [FileStamp(**entry) for entry in part["files"]] if part else []
+    row = task.row
+    paths = dict.fromkeys([*row.files.values(), *([row.truth] if row.truth else [])])
+    try:
+        return [stamp(path, task.folder, known) for path in paths]
+    except OSError as error:
+        raise ImageError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _is_current(part: Mapping[str, Any], task: ImageTask, stamps: list[FileStamp]) -> bool:
+    return bool(part["measurement_key"] == task.measurement_key) and _same_files(part, stamps)
+
+
+def _same_files(part: Mapping[str, Any], stamps: list[FileStamp]) -> bool:
+    return [entry["sha256"] for entry in part["files"]] == [s.sha256 for s in stamps]
+
+
+def _sentence(error: Exception) -> str:
+    """The error's own words where it was written for people; else its kind as well."""
+    text = str(error) or "no message"
+    if isinstance(error, SenescopeError | ValueError):
+        return text
+    return f"{type(error).__name__}: {text}"
+
+
+def settings_keys(study: Study, version: str, models: Mapping[str, str]) -> tuple[str, str]:
+    """Fingerprints of what labels, and what an image's rows, are made with.
+
+    Args:
+        study: the settings.
+        version: of senescope: another version measures anew.
+        models: model name -> hash of its weights, or its name where Cellpose keeps it.
+    """
+    settings = study.model_dump(mode="json")
+    reading = {key: settings[key] for key in ("channels", "pixel_size_um", "z", "segmentation")}
+    compute = {key: settings["compute"][key] for key in ("gpu", "precision")}
+    segmentation = fingerprint(version, reading, compute, dict(models))
+    return segmentation, fingerprint(segmentation, settings["measurements"])

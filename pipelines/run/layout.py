@@ -1,0 +1,68 @@
+"""Where a run keeps what: the one place that knows the names of its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths inside the folder of a run.
+
+    Attributes:
+        root: the folder.
+    """
+
+    root: Path
+
+    @property
+    def cells(self) -> Path:
+        """One row a cell."""
+        return self.root / "tables" / "cells.parquet"
+
+    @property
+    def foci(self) -> Path:
+        """One row a focus."""
+        return self.root / "tables" / "foci.parquet"
+
+    def table(self, level: str) -> Path:
+        """A CSV table: images, samples, groups, thresholds or columns."""
+        return self.root / "tables" / f"{level}.csv"
+
+    @property
+    def failures(self) -> Path:
+        """One row an image that is not in the tables."""
+        return self.root / "failures.csv"
+
+    @property
+    def provenance(self) -> Path:
+        """What the run was made of."""
+        return self.root / "provenance.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report.html"
+
+    def labels(self, image_id: str) -> Path:
+        """OME-Zarr of one image's labels."""
+        return self.root / "labels" / f"{image_id}.ome.zarr"
+
+    def qc(self, image_id: str) -> Path:
+        """Outlines on the image."""
+        return self.root / "qc" / f"{image_id}.png"
+
+    def part(self, image_id: str) -> Path:
+        """Folder of one image's rows."""
+        return self.root / "parts" / image_id
+
+    def cells_part(self, image_id: str) -> Path:
+        """One image's rows of the cells table, without its sample columns."""
+        return self.part(image_id) / "cells.parquet"
+
+    def foci_part(self, image_id: str) -> Path:
+        """One image's rows of the foci table."""
+        return self.part(image_id) / "foci.parquet"
+
+    def marker(self, image_id: str) -> Path:
+        """Written last: its presence says that the part is whole, its text what it is made of."""
+        return self.part(image_id) / "image.json"

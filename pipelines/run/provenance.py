@@ -1,0 +1,92 @@
+"""What a run was made of: hashes of its inputs, versions, models, machine and times."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = (
+    "senescope",
+    "cellpose",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "polars",
+    "pyarrow",
+    "tifffile",
+    "dask",
+    "zarr",
+    "ome-zarr",
+    "prefect",
+)
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """A file's content and the quick signs that it did not change since it was hashed.
+
+    Attributes:
+        path: the file, from the folder of the study where it lies below it.
+        size: bytes.
+        mtime_ns: time of the last change, nanoseconds.
+        sha256: hash of the content.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+def stamp(path: Path, folder: Path, known: Iterable[FileStamp] = ()) -> FileStamp:
+    """Hash a file, or take the hash from `known` where path, size and time are the same.
+
+    Args:
+        path: the file.
+        folder: folder of the study file; the stamp names the file from there.
+        known: stamps of an earlier run.
+    """
+    status = path.stat()
+    name = path.relative_to(folder) if path.is_relative_to(folder) else path
+    signs = (name.as_posix(), status.st_size, status.st_mtime_ns)
+    for old in known:
+        if (old.path, old.size, old.mtime_ns) == signs:
+            return old
+    return FileStamp(*signs, file_sha256(path))
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(*parts: object) -> str:
+    """SHA-256 of anything that JSON can hold, independent of the order of keys."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of senescope and of what its numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def machine() -> dict[str, str]:
+    """Operating system, processor and core count; no name of the machine or of its user."""
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": platform.processor() or platform.machine(),
+        "cores": str(os.cpu_count()),
+    }

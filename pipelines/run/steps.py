@@ -1,0 +1,146 @@
+"""A whole study: checked, its images measured, its tables gathered, its report written.
+
+`prepare`, then `process_image` for every task, then `finish`: `senescope run` and the Prefect flow
+are these three and differ only in who calls the middle one.
+"""
+
+import fnmatch
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pipelines.errors import StudyError
+from pipelines.report import build_report
+from pipelines.run.gather import Gathered, gather
+from pipelines.run.image import ImageOutcome, ImageTask, settings_keys
+from pipelines.run.layout import Layout
+from pipelines.study import Study
+from pipelines.study.check import Checked, check_study
+from segmentation.catalogue import COMPACT, known_model_names, weights_file, weights_sha256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study that passed its check, and what is to be done.
+
+    Attributes:
+        checked: the study, its images and its warnings.
+        output: folder of the run.
+        tasks: the images to work on.
+        started: seconds since the epoch.
+    """
+
+    checked: Checked
+    output: Path
+    tasks: tuple[ImageTask, ...]
+    started: float
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run leaves, for the person who waits for it.
+
+    Attributes:
+        output: folder of the run.
+        report: its report.
+        n_images: images in the tables.
+        n_cells: cells in the tables.
+        n_failed: images in failures.csv.
+        kept: images left untouched, since nothing they depend on changed.
+    """
+
+    output: Path
+    report: Path
+    n_images: int
+    n_cells: int
+    n_failed: int
+    kept: int
+
+
+def prepare(
+    study_path: Path, output: Path, *, only: str | None = None, restart: bool = False
+) -> Plan:
+    """Check a study and plan its images.
+
+    Args:
+        study_path: study file.
+        output: folder of the run, made if need be.
+        only: pattern of image ids, such as ``plate1_*``; the others are left as they are.
+        restart: forget what an earlier run left in `output`.
+
+    Raises:
+        StudyError: the study has errors, `only` matches no image, or `output` cannot be written.
+    """
+    started = time.time()
+    checked = check_study(study_path)
+    checked.raise_errors()
+    folder = study_path.resolve().parent
+    rows = [r for r in checked.samples.rows if only is None or fnmatch.fnmatch(r.image_id, only)]
+    if not rows:
+        raise StudyError(f"--only {only}: no image id matches; ids look like {_examples(checked)}")
+    layout = _open_output(output, restart=restart)
+    segmentation_key, measurement_key = settings_keys(
+        checked.study, version("senescope"), _model_hashes(checked.study, folder)
+    )
+    tasks = tuple(
+        ImageTask(row, checked.study, folder, layout.root, segmentation_key, measurement_key)
+        for row in rows
+    )
+    return Plan(checked, layout.root, tasks, started)
+
+
+def finish(plan: Plan, outcomes: Iterable[ImageOutcome]) -> RunSummary:
+    """Gather the images' parts into tables, and write failures, provenance and report."""
+    ended = list(outcomes)
+    gathered: Gathered = gather(plan.checked, plan.output, plan.tasks, ended, plan.started)
+    report = build_report([plan.output], Layout(plan.output).report)
+    return RunSummary(
+        output=plan.output,
+        report=report,
+        n_images=gathered.n_images,
+        n_cells=gathered.n_cells,
+        n_failed=gathered.n_failed,
+        kept=sum(outcome.status == "kept" for outcome in ended),
+    )
+
+
+def _open_output(output: Path, *, restart: bool) -> Layout:
+    layout = Layout(output.resolve())
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True)
+        if restart:
+            for name in ("parts", "labels", "qc", "tables"):
+                shutil.rmtree(layout.root / name, ignore_errors=True)
+        probe = layout.root / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StudyError(
+            f"The output folder {output} cannot be written: {error.strerror}"
+        ) from error
+    return layout
+
+
+def _model_hashes(study: Study, folder: Path) -> dict[str, str]:
+    """What stands for each model in the fingerprints: the hash of weights that may change.
+
+    Cellpose's own models stand for themselves, by name: their file may not be here yet.
+    """
+    names = {part.model for _, part in study.cellpose_settings()}
+    return {name: _model_hash(name, folder) for name in sorted(names)}
+
+
+def _model_hash(name: str, folder: Path) -> str:
+    if name in known_model_names() and name != COMPACT:
+        return name
+    path = weights_file(name if name == COMPACT else str(folder / name))
+    assert path is not None  # only stock models may be absent
+    return weights_sha256(path)
+
+
+def _examples(checked: Checked) -> str:
+    ids: Sequence[str] = [row.image_id for row in checked.samples.rows[:3]]
+    return ", ".join(ids)

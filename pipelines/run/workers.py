@@ -1,0 +1,107 @@
+"""Processes that work on images: started early, kept warm, and survived when one of them dies."""
+
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
+from typing import Generic, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+PRELOAD = ["pipelines.run.preload"]
+
+
+def warm_up() -> None:
+    """Start importing the engine in the background, before it is known what is to be done.
+
+    On Linux one server process imports Cellpose and torch once, and every worker is forked from
+    it with the imports done. Elsewhere workers import on their own and this does nothing.
+    """
+    if sys.platform == "linux":
+        from multiprocessing import forkserver
+
+        _context()
+        forkserver.ensure_running()
+
+
+class Workers(Generic[Task, Result]):
+    """A pool that maps a function over tasks and outlives the death of a worker process.
+
+    A worker that is killed, for instance by the system when memory runs out, breaks the whole
+    pool. The tasks that were under way are then tried again one at a time, each in a process of
+    its own, so that the one that kills its worker is found and the others are not lost.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Task], Result],
+        lost: Callable[[Task], Result],
+        count: int,
+    ) -> None:
+        """Prepare a pool.
+
+        Args:
+            work: the function, importable by name in the workers.
+            lost: makes the result of a task whose worker died twice.
+            count: number of worker processes.
+        """
+        self._work = work
+        self._lost = lost
+        self._count = count
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
+        """Results in the order in which they end. Only `count` tasks are under way at a time."""
+        waiting = deque(tasks)
+        while waiting:
+            suspects = yield from self._until_broken(waiting)
+            for task in suspects:
+                yield self._alone(task)
+
+    def _until_broken(self, waiting: deque[Task]) -> Generator[Result, None, list[Task]]:
+        """Work until all is done or the pool breaks; return the tasks then under way."""
+        running: dict[Future[Result], Task] = {}
+        with self._pool(min(self._count, len(waiting))) as pool:
+            while waiting or running:
+                while waiting and len(running) < self._count:
+                    task = waiting.popleft()
+                    running[pool.submit(self._work, task)] = task
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                broken = [f for f in ended if isinstance(f.exception(), BrokenProcessPool)]
+                if broken:
+                    return list(running.values())
+                for future in ended:
+                    del running[future]
+                    yield future.result()
+        return []
+
+    def _alone(self, task: Task) -> Result:
+        try:
+            with self._pool(1) as pool:
+                return pool.submit(self._work, task).result()
+        except BrokenProcessPool:
+            return self._lost(task)
+
+    def _pool(self, count: int) -> ProcessPoolExecutor:
+        threads = max(1, (os.cpu_count() or 1) // self._count)
+        return ProcessPoolExecutor(
+            count, mp_context=_context(), initializer=_start_worker, initargs=(threads,)
+        )
+
+
+def _context() -> BaseContext:
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def _start_worker(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
