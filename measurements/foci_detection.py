@@ -64,8 +64,8 @@ def peaks_of(response: Response, settings: FociSettings) -> Peaks:
     highest = ndimage.maximum_filter(response.values, footprint=disc(np.sqrt(reach**2 + 1)))
     at = _first_pixels(candidate & (response.values == highest))
     dy, dx, ratio = _quadratic(response.values, at)
-    round_enough = ratio <= settings.ridge_ratio
-    at, dy, dx = at[round_enough], dy[round_enough], dx[round_enough]
+    genuine = (ratio <= settings.ridge_ratio) & ~_spilled(response, at, settings)
+    at, dy, dx = at[genuine], dy[genuine], dx[genuine]
     labels = _extents(response, candidate, at)
     above, sd = _surroundings(response, labels, settings)
     contrast = above[at[:, 0], at[:, 1]]
@@ -117,6 +117,23 @@ def _quadratic(values: Floats, at: Ints) -> tuple[Floats, Floats, Floats]:
     weak, strong = -(yy + xx) / 2 - spread, -(yy + xx) / 2 + spread
     ratio = np.nan_to_num(divide(strong, weak), nan=np.inf)
     return np.clip(np.nan_to_num(dy), -0.5, 0.5), np.clip(np.nan_to_num(dx), -0.5, 0.5), ratio
+
+
+def _spilled(response: Response, at: Ints, settings: FociSettings) -> NDArray[np.bool_]:
+    """Whether a peak is light of a touching nucleus.
+
+    Near another nucleus a focus must be a summit of the image itself, to a pixel: what spills over
+    a border rises towards where it comes from.
+    """
+    y, x = at[:, 0], at[:, 1]
+    size = 4 * int(np.ceil(settings.coarse)) + 1
+    index = response.index
+    others = np.where(index == 0, np.iinfo(index.dtype).max, index)
+    near = ndimage.maximum_filter(index, size)[y, x] != index[y, x]
+    near |= ndimage.minimum_filter(others, size)[y, x] != index[y, x]
+    summits = response.smooth == ndimage.maximum_filter(response.smooth, 3)
+    spilled: NDArray[np.bool_] = near & ~ndimage.maximum_filter(summits, 3)[y, x]
+    return spilled
 
 
 def _extents(response: Response, above: NDArray[np.bool_], at: Ints) -> NDArray[np.int32]:

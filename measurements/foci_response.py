@@ -33,7 +33,8 @@ class FociSettings:
         noise: SD of the band-pass response without foci, grey values, e.g. `response_noise` of a
             batch's controls; it then holds for every nucleus. None estimates it in each nucleus.
         minimum_snr: a focus's peak stands this many SD of the nucleus around it over its level
-            there: Rose's criterion is 3 to 5 (1948, J Opt Soc Am 38:196).
+            there, which the texture of a rim or of chromatin does not (after Rose 1948, J Opt Soc
+            Am 38:196).
         ridge_ratio: largest ratio of the response's principal curvatures at a focus; lines such
             as folds and rims exceed it (Lowe 2004, IJCV 60:91, section 4.1).
     """
@@ -42,7 +43,7 @@ class FociSettings:
     background_scale: float = 2.0
     threshold: float = 4.5
     noise: float | None = None
-    minimum_snr: float = 3.0
+    minimum_snr: float = 2.5
     ridge_ratio: float = 5.0
 
     def __post_init__(self) -> None:
@@ -52,10 +53,14 @@ class FociSettings:
                 f"Foci need sigma > 0, background_scale > 1 and threshold > 0, got {self.sigma}, "
                 f"{self.background_scale} and {self.threshold}."
             )
-        if self.ridge_ratio < 1 or (self.noise is not None and not self.noise >= 0):
+        if (
+            self.ridge_ratio < 1
+            or self.minimum_snr < 0
+            or (self.noise is not None and not self.noise >= 0)
+        ):
             raise MeasurementError(
-                f"Foci need ridge_ratio >= 1 and noise >= 0 or None, got {self.ridge_ratio} and "
-                f"{self.noise}."
+                f"Foci need ridge_ratio >= 1, minimum_snr >= 0 and noise >= 0 or None, got "
+                f"{self.ridge_ratio}, {self.minimum_snr} and {self.noise}."
             )
 
     @property
@@ -75,6 +80,7 @@ class Response:
         index: int32 image (y, x): 1 + row of the nucleus, 0 outside.
         centre: median response of each nucleus.
         noise: SD of the response without foci that each nucleus is judged by.
+        smooth: image (y, x): the image blurred by the fine Gaussian without regard to masks.
         rim: image (y, x): SD of the response along the rim, 0 deeper inside; it counts where it is
             above `noise`.
     """
@@ -84,6 +90,7 @@ class Response:
     index: NDArray[np.int32]
     centre: Floats
     noise: Floats
+    smooth: Floats
     rim: Floats
 
 
@@ -113,7 +120,8 @@ def band_pass(image: NDArray[Any], nuclei: Regions, settings: FociSettings) -> R
     centre = nuclei.median(nuclei.gather(values))
     rim = _rim_spread(values, shells, depth, settings.coarse)
     pixel_noise = _pixel_noise(image, index, settings)
-    response = Response(levelled, values, index, centre, pixel_noise, rim)
+    smooth = ndimage.gaussian_filter(image.astype(np.float64), settings.sigma)
+    response = Response(levelled, values, index, centre, pixel_noise, smooth, rim)
     if settings.noise is not None:
         return replace(response, noise=np.full(len(nuclei), settings.noise))
     return replace(response, noise=_noise_without_foci(response, nuclei, settings))

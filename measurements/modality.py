@@ -21,7 +21,7 @@ _SIZES = np.array([10, 20, 50, 100, 200, 500, 1000, 2000, 20000], dtype=np.float
 _ROOT_N_DIP = np.array([0.530, 0.568, 0.597, 0.615, 0.629, 0.650, 0.655, 0.655, 0.655])
 """99.5th percentile of sqrt(n) x dip of n uniform values, from 10,000 to 20,000 simulated samples
 each (1,500 for the largest). The uniform is the reference of Hartigan & Hartigan 1985: its dip is
-asymptotically the largest of the unimodal distributions, so the test is conservative for every other."""
+asymptotically the largest of the unimodal distributions, so any other is refused more often."""
 
 
 def has_valley(values: Floats, cut: float) -> bool:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from measurements.columns import Column
-from measurements.gating import Gate, control_percentile, fixed, otsu, two_component
+from measurements.gating import Gate, control_percentile, fixed, otsu, positive, two_component
 from pipelines.errors import StudyError
 from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
@@ -30,7 +30,7 @@ THRESHOLD_COLUMNS = (
     "threshold",
     "ci_low",
     "ci_high",
-    "n_control_cells",
+    "n_cells",
     "alpha",
     "observed_control_fraction",
     "note",
@@ -88,7 +88,7 @@ class Gates:
                 "threshold": gate.threshold,
                 "ci_low": gate.ci_low,
                 "ci_high": gate.ci_high,
-                "n_control_cells": gate.n_cells,
+                "n_cells": gate.n_cells,
                 "alpha": gate.alpha,
                 "observed_control_fraction": gate.observed_control_fraction,
                 "note": gate.note,
@@ -123,11 +123,16 @@ def gate_cells(table: pa.Table, row: ImageRow, gates: Gates) -> pa.Table:
     """Add NAME_positive for every rule to one image's rows; null where a threshold was refused."""
     for name, rule in gates.study.positivity.items():
         gate = gates.gate_of(name, row)
-        values = table.column(rule.of).to_numpy().astype(np.float64)
-        refused = np.isnan(values) | bool(np.isnan(gate.threshold))
-        positive = pa.array(values > gate.threshold, mask=refused)
-        table = append_arrow(table, _definition(name, rule), positive)
+        table = append_arrow(table, _definition(name, rule), _called(table, rule, gate))
     return table
+
+
+def _called(table: pa.Table, rule: Positivity, gate: Gate) -> pa.Array:
+    """Whether each cell is positive; null where it has no value or the threshold was refused."""
+    if np.isnan(gate.threshold):
+        return pa.nulls(table.num_rows, pa.bool_())
+    values = table.column(rule.of).to_numpy().astype(np.float64)
+    return pa.array(positive(values, gate), mask=np.isnan(values))
 
 
 def _gate(rule: Positivity, parts: Sequence[Part], design: Statistics | None) -> Gate:

@@ -73,7 +73,7 @@ def test_touching_bright_neighbour_makes_no_foci():
     labels = nuclei()
     bright = disc(SHAPE, 60, 115, 22) & (labels == 0)
     labels[bright] = 77
-    picture = image(noise=15) + 2000 * ndimage.gaussian_filter(bright.astype(float), 1)
+    picture = image(noise=15) + 600 * ndimage.gaussian_filter(bright.astype(float), 1)
     assert measured(picture, labels)[0]["foci_count"][[0, 2]].tolist() == [0, 0]
 
 
@@ -189,7 +189,14 @@ def test_callers_image_is_untouched():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sigma": 0}, {"background_scale": 1}, {"ridge_ratio": 0.5}, {"noise": -1.0}]
+    "wrong",
+    [
+        {"sigma": 0},
+        {"background_scale": 1},
+        {"ridge_ratio": 0.5},
+        {"noise": -1.0},
+        {"minimum_snr": -1},
+    ],
 )
 def test_refuses_settings_that_cannot_be(wrong):
     with pytest.raises(MeasurementError, match="Foci need"):

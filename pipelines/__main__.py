@@ -1,0 +1,5 @@
+"""`python -m pipelines` is `senescope`."""
+
+from pipelines.cli import main
+
+main()

@@ -1,0 +1,43 @@
+"""The pool outlives its workers; the functions below run in them."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.run.workers import Workers
+
+pytestmark = pytest.mark.slow  # every pool imports the engine
+
+
+def double(task: int) -> int:
+    return 2 * task
+
+
+def double_or_die(task: tuple[Path, int]) -> int:
+    """Kill the own process for task 3, always; for task 5 the first time only."""
+    folder, number = task
+    first = not (folder / f"tried{number}").exists()
+    (folder / f"tried{number}").touch()
+    if number == 3 or (number == 5 and first):
+        time.sleep(0.5)  # the other tasks get under way
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+def lost(task: tuple[Path, int]) -> int:
+    return -task[1]
+
+
+def test_every_task_gives_one_result():
+    pool: Workers[int, int] = Workers(double, lambda task: -task, 2)
+    assert sorted(pool.map(range(7))) == [0, 2, 4, 6, 8, 10, 12]
+    assert list(pool.map([])) == []
+
+
+def test_a_dying_worker_loses_its_own_task_only(tmp_path):
+    pool: Workers[tuple[Path, int], int] = Workers(double_or_die, lost, 2)
+    results = sorted(pool.map([(tmp_path, i) for i in range(8)]))
+    assert results == sorted([0, 2, 4, -3, 8, 10, 12, 14])
