@@ -10,8 +10,8 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.tasks import measure_image
-from pipelines.run.image import ImageOutcome
 from pipelines.run.steps import RunSummary, finish, prepare
+from pipelines.run.task import ImageOutcome
 
 
 @flow(name="senescope study", validate_parameters=True, persist_result=False)

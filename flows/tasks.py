@@ -2,7 +2,8 @@
 
 from prefect import task
 
-from pipelines.run.image import ImageOutcome, ImageTask, process_image
+from pipelines.run.image import process_image
+from pipelines.run.task import ImageOutcome, ImageTask
 
 
 @task(name="measure image", task_run_name="{image.row.image_id}", persist_result=False)

@@ -13,8 +13,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pipelines.run.image import ImageOutcome, ImageTask, lost_image, process_image
 from pipelines.run.steps import Plan, RunSummary, finish, prepare
+from pipelines.run.task import ImageOutcome, ImageTask, lost_image, work_on
 from pipelines.run.workers import Workers
 from pipelines.study.check import Checked
 
@@ -97,7 +97,7 @@ def segment_with_progress(
 
 
 def _measure(console: Console, plan: Plan, count: int) -> list[ImageOutcome]:
-    pool: Workers[ImageTask, ImageOutcome] = Workers(process_image, lost_image, count)
+    pool: Workers[ImageTask, ImageOutcome] = Workers(work_on, lost_image, count)
     outcomes = []
     with _progress(console) as progress:
         bar = progress.add_task(plan.checked.study.study, total=len(plan.tasks), cells=0)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from pipelines.errors import ImageError, StudyError
 from pipelines.images import inspect, open_field
-from pipelines.images.lazy import compute
 from pipelines.labels_store import write_label_tiff
 
 
@@ -72,9 +71,8 @@ def _grey(path: Path, channel: str | None) -> NDArray[np.generic]:
     field = open_field(
         path.stem, {"image": path}, {"image": place}, pixel_size_um="unknown", z="max"
     )
-    if field.rgb is not None:
-        return rgb_to_grey(compute(field.rgb))
-    return field.plane("image")
+    plane = field.plane("image")
+    return rgb_to_grey(plane) if field.picture is not None else plane
 
 
 def rgb_to_grey(rgb: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -4,11 +4,11 @@
 
 * torchvision takes one function from ``torch._dynamo.utils``, which loads torch's compiler and
   sympy. A stand-in holds that one name here and imports the real module at its first use.
-* ``cellpose.io`` tries pyplot and Qt for its own figures and windows and goes on without them.
+* Cellpose tries matplotlib and Qt for its own figures and windows and goes on without them.
 
 Both are put off for the thread that runs this import, and nothing stays behind: the compiler,
-pyplot and Qt can be imported as ever afterwards, by this thread and at any time by others. Import
-Cellpose through this module alone: ``from segmentation.engine import transforms``.
+matplotlib and Qt can be imported as ever afterwards, by this thread and at any time by others.
+Import Cellpose through this module alone: ``from segmentation.engine import transforms``.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from types import ModuleType
 import torch
 
 COMPILER = "torch._dynamo.utils"
-NEVER_SHOWN = frozenset({"matplotlib.pyplot", "qtpy"})
+NEVER_SHOWN = frozenset({"matplotlib", "matplotlib.pyplot", "qtpy"})
 
 
 class _StandIn(ModuleType):

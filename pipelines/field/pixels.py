@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from pipelines.errors import ImageError
 from pipelines.images import Field
-from pipelines.images.lazy import compute
 from pipelines.study import Study
 
 Grey = NDArray[np.generic]
@@ -40,12 +39,10 @@ def read_pixels(field: Field, study: Study) -> Pixels:
     Raises:
         ImageError: the file cannot be read, or a channel to segment holds one value only.
     """
-    planes = {name: field.plane(name) for name in field.channels}
-    rgb = None
-    if field.rgb is not None:
-        rgb = compute(field.rgb)
-        name = next(name for name, place in study.channels.items() if name not in planes)
-        planes[name] = rgb.mean(axis=-1, dtype=np.float32)
+    planes = {name: field.plane(name) for name in field.sources}
+    rgb = planes.get(field.picture) if field.picture is not None else None
+    if field.picture is not None and rgb is not None:
+        planes[field.picture] = rgb.mean(axis=-1, dtype=np.float32)
     for _, settings in study.cellpose_settings():
         plane = planes[settings.channel]
         if plane.min() == plane.max():

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from pipelines.errors import ImageError, MismatchError
 from pipelines.images.header import inspect
 from pipelines.images.info import ImageInfo
-from pipelines.images.lazy import Projection, compute, lazy_plane, shared_depth
+from pipelines.images.lazy import (
+    Projection,
+    check_projection,
+    compute,
+    is_large,
+    lazy_plane,
+    read_whole,
+)
 from pipelines.images.reader import Source
 from pipelines.images.scale import differ
 
@@ -26,7 +33,7 @@ _RGB = "rgb"
 
 @dataclass(frozen=True)
 class Field:
-    """One image, whose pixels are read when they are computed.
+    """One image, whose pixels are read when they are asked for.
 
     A field can be pickled: it holds the paths of its files, not the files.
 
@@ -35,29 +42,52 @@ class Field:
         pixel_size_um: Side of a pixel in µm, None where lengths stay in pixels.
         warnings: Sentences for the report.
         shape: Rows and columns.
-        channels: Lazy (y, x) planes in the type of their file; float32 after a mean projection.
-        rgb: The lazy (y, x, 3) brightfield picture, where the study names one.
+        sources: Where each channel is; the brightfield picture, if any, among them.
+        z: How a stack becomes a plane.
     """
 
     image_id: str
     pixel_size_um: float | None
     warnings: tuple[str, ...]
     shape: tuple[int, int]
-    channels: Mapping[str, Array]
-    rgb: Array | None
+    sources: Mapping[str, Source]
+    z: Projection
+
+    @property
+    def picture(self) -> str | None:
+        """Name of the brightfield picture, where the study names one."""
+        return next((name for name, s in self.sources.items() if s.channel is None), None)
+
+    @property
+    def channels(self) -> Mapping[str, Array]:
+        """Lazy (y, x) planes in the type of their file; float32 after a mean projection."""
+        names = [name for name in self.sources if name != self.picture]
+        return {name: self._lazy(name) for name in names}
+
+    @property
+    def rgb(self) -> Array | None:
+        """The lazy (y, x, 3) brightfield picture, where the study names one."""
+        return self._lazy(self.picture) if self.picture is not None else None
 
     def plane(self, channel: str) -> NDArray[Any]:
-        """Read one channel as an array (y, x) of the caller's own.
+        """Read one channel as an array (y, x), or (y, x, 3) for the picture, of the caller's own.
 
         Raises:
             ImageError: There is no such channel, or its pixels cannot be read.
         """
-        if channel not in self.channels:
+        if channel not in self.sources:
             raise ImageError(
                 f"{self.image_id}: there is no channel {channel!r}; "
-                f"the field has {', '.join(self.channels) or 'none but rgb'}"
+                f"the field has {', '.join(self.sources)}"
             )
-        return compute(self.channels[channel])
+        source = self.sources[channel]
+        if is_large(source.info):
+            return compute(self._lazy(channel))
+        # The usual field is read at once: dask takes a second to import and would gain nothing.
+        return read_whole(source, self.z, self.sources)
+
+    def _lazy(self, name: str) -> Array:
+        return lazy_plane(self.sources[name], self.z, self.sources)
 
 
 def open_field(
@@ -99,8 +129,7 @@ def open_field(
     sources = {name: _source(infos[Path(files[name])], wanted) for name, wanted in channels.items()}
     shape = _common_shape(image_id, infos)
     size, warnings = _pixel_size(image_id, infos, pixel_size_um)
-    depth = shared_depth(image_id, sources, z)
-    lazy = {name: lazy_plane(source, z, depth) for name, source in sources.items()}
+    check_projection(image_id, sources, z)
     pictures = [name for name, source in sources.items() if source.channel is None]
     if len(pictures) > 1:
         raise ImageError(f"{image_id}: {', '.join(pictures)} are all rgb; one picture is expected")
@@ -109,8 +138,8 @@ def open_field(
         pixel_size_um=size,
         warnings=(*_file_warnings(infos), *_colour_warnings(sources), *warnings),
         shape=shape,
-        channels={name: array for name, array in lazy.items() if name not in pictures},
-        rgb=lazy[pictures[0]] if pictures else None,
+        sources=sources,
+        z=z,
     )
 
 

@@ -16,7 +16,6 @@ from pipelines.images.reader import WHOLE_PLANE_PIXELS, Box, Source, read_planes
 
 if TYPE_CHECKING:
     from dask.array import Array
-    from dask.delayed import Delayed
 
 Projection = Literal["max", "mean", "best_focus", "none"]
 """How a z stack becomes one plane."""
@@ -30,7 +29,7 @@ def compute(array: Array) -> NDArray[Any]:
     return np.asarray(array.compute(scheduler="threads"))  # type: ignore[no-untyped-call]
 
 
-def shared_depth(image_id: str, sources: Mapping[str, Source], z: Projection) -> Delayed | None:
+def check_projection(image_id: str, sources: Mapping[str, Source], z: Projection) -> None:
     """Check that the stacks of a field suit the projection.
 
     Args:
@@ -38,14 +37,11 @@ def shared_depth(image_id: str, sources: Mapping[str, Source], z: Projection) ->
         sources: The channels of the field.
         z: How stacks become planes.
 
-    Returns:
-        With best_focus, the lazy index of the plane that all stacks give; None otherwise.
-
     Raises:
-        ImageError: A stack where none is expected, a maximum of transmitted light, or stacks of
+        MismatchError: A stack where none is expected, a maximum of transmitted light, or stacks of
             different depth that have no plane in common.
     """
-    stacks = {name: source for name, source in sources.items() if source.info.n_z > 1}
+    stacks = _stacks(sources)
     given = ", ".join(f"{name} {source.info.n_z}" for name, source in stacks.items())
     if stacks and z == "none":
         raise MismatchError(
@@ -57,17 +53,37 @@ def shared_depth(image_id: str, sources: Mapping[str, Source], z: Projection) ->
             f"{image_id}: a maximum over transmitted light keeps the background and loses the "
             "stain; choose z: best_focus or mean for a brightfield stack"
         )
-    if not stacks or z != "best_focus":
-        return None
-    if len({source.info.n_z for source in stacks.values()}) > 1:
+    if z == "best_focus" and len({source.info.n_z for source in stacks.values()}) > 1:
         raise MismatchError(
             f"{image_id}: best_focus takes one plane of all stacks; planes: {given}"
         )
-    from dask.delayed import delayed
 
-    first = next(iter(stacks.values()))
-    index: Delayed = delayed(_sharpest_plane, pure=True)(first)
-    return index
+
+def is_large(info: ImageInfo) -> bool:
+    """Whether a plane is read in blocks rather than at once."""
+    return prod(info.plane_shape) > WHOLE_PLANE_PIXELS
+
+
+def read_whole(source: Source, z: Projection, field: Mapping[str, Source]) -> NDArray[Any]:
+    """Read one channel at once.
+
+    Args:
+        source: The channel.
+        z: How a stack becomes a plane.
+        field: All channels of the field: with best_focus the first stack among them chooses.
+    """
+    rows, columns = source.info.plane_shape
+    depth = _shared_depth(field) if z == "best_focus" and source.info.n_z > 1 else None
+    return _read_block(source, z, depth, (slice(0, rows), slice(0, columns)))
+
+
+def _stacks(sources: Mapping[str, Source]) -> dict[str, Source]:
+    return {name: source for name, source in sources.items() if source.info.n_z > 1}
+
+
+def _shared_depth(sources: Mapping[str, Source]) -> int:
+    """Index of the plane that all stacks of a field give with best_focus."""
+    return _sharpest_plane(next(iter(_stacks(sources).values())))
 
 
 def _sharpest_plane(source: Source) -> int:
@@ -78,13 +94,13 @@ def _sharpest_plane(source: Source) -> int:
     return projection.sharpest(read_planes(source, range(source.info.n_z), (rows, columns)))
 
 
-def lazy_plane(source: Source, z: Projection, depth: Delayed | None) -> Array:
+def lazy_plane(source: Source, z: Projection, field: Mapping[str, Source]) -> Array:
     """One channel as a dask array whose blocks open, read and close the file by themselves.
 
     Args:
         source: The channel.
         z: How a stack becomes a plane.
-        depth: Index of the plane to take with best_focus.
+        field: All channels of the field: with best_focus the first stack among them chooses.
 
     Returns:
         (y, x), or (y, x, 3) for RGB: one block, or several where the plane is large.
@@ -96,7 +112,8 @@ def lazy_plane(source: Source, z: Projection, depth: Delayed | None) -> Array:
     dtype = np.dtype(np.float32 if z == "mean" and info.n_z > 1 else info.dtype)
     tail = (3,) if source.channel is None else ()
     read = delayed(_read_block, pure=True)
-    chosen = depth if info.n_z > 1 else None
+    focused = z == "best_focus" and info.n_z > 1
+    chosen = delayed(_shared_depth, pure=True)(field) if focused else None
     rows, columns = _blocks(info)
     parts = [
         [
@@ -124,7 +141,7 @@ def _read_block(source: Source, z: Projection, depth: int | None, box: Box) -> N
 def _blocks(info: ImageInfo) -> tuple[list[slice], list[slice]]:
     """Rows and columns of the blocks: whole tiles or strips, about 4096 x 4096 pixels."""
     shape = info.plane_shape
-    if prod(shape) <= WHOLE_PLANE_PIXELS:
+    if not is_large(info):
         return [slice(0, shape[0])], [slice(0, shape[1])]
     height, width = info.block
     step_x = min(shape[1], max(1, _BLOCK_EDGE // width) * width)

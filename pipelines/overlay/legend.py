@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -115,7 +115,10 @@ def round_length(longest: float) -> float:
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans of matplotlib: unlike Pillow's own font it has the Greek of γH2AX and β-Gal."""
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    package = find_spec("matplotlib")  # found, not imported: that would take half a second
+    assert package is not None
+    assert package.origin is not None
+    folder = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf"
     return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), size)
 
 

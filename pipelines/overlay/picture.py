@@ -117,7 +117,7 @@ def save_png(path: Path, rgb: Picture) -> None:
         rgb: (h, w, 3) uint8.
     """
     with replacing(path) as new:
-        Image.fromarray(rgb).save(new, format="PNG", compress_level=6)
+        Image.fromarray(rgb).save(new, format="PNG", compress_level=3)
 
 
 def display_scale(height: int, width: int) -> float:

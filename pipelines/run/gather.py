@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from measurements.columns import Column
 from pipelines.run.aggregate import summarise_cells, summarise_units
-from pipelines.run.image import Failure, ImageOutcome, ImageTask, read_part
-from pipelines.run.layout import Layout
+from pipelines.run.layout import Layout, read_part
 from pipelines.run.positivity import SEED, THRESHOLD_COLUMNS, Gates, decide_gates, gate_cells
 from pipelines.run.provenance import fingerprint, machine, versions
+from pipelines.run.task import Failure, ImageOutcome, ImageTask
 from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
 from pipelines.study.design import group_columns, unit_columns

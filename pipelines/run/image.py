@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -19,62 +18,12 @@ from pipelines.field import Labels, MeasuredField, measure_field, read_pixels, s
 from pipelines.images import open_field
 from pipelines.labels_store import read_label_image, read_labels, write_labels
 from pipelines.overlay import save_png
-from pipelines.run.layout import Layout
-from pipelines.run.provenance import FileStamp, fingerprint, stamp
-from pipelines.study import Study
-from pipelines.study.samples import ImageRow
+from pipelines.run.layout import Layout, read_part
+from pipelines.run.provenance import FileStamp, stamp
+from pipelines.run.task import Failure, ImageOutcome, ImageTask
 from pipelines.tables import arrow_table, write_parquet, write_text
 
 Stage = Literal["read", "segment", "measure", "write"]
-
-
-@dataclass(frozen=True)
-class ImageTask:
-    """All that one image's work depends on; small, and picklable.
-
-    Attributes:
-        row: the image and its files.
-        study: the settings.
-        folder: folder of the study file, where relative model paths start.
-        output: folder of the run.
-        segmentation_key: fingerprint of all settings that labels depend on.
-        measurement_key: fingerprint of all settings that the image's rows depend on.
-    """
-
-    row: ImageRow
-    study: Study
-    folder: Path
-    output: Path
-    segmentation_key: str
-    measurement_key: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why one image is not in the tables."""
-
-    image_id: str
-    stage: str
-    error: str
-
-
-@dataclass(frozen=True)
-class ImageOutcome:
-    """What became of one image.
-
-    Attributes:
-        image_id: the image.
-        status: measured now, kept from an earlier run, or failed.
-        n_cells: rows it has in the cells table.
-        seconds: time taken.
-        failure: why it failed, where it did.
-    """
-
-    image_id: str
-    status: Literal["measured", "kept", "failed"]
-    n_cells: int
-    seconds: float
-    failure: Failure | None = None
 
 
 def process_image(task: ImageTask) -> ImageOutcome:
@@ -95,26 +44,6 @@ def process_image(task: ImageTask) -> ImageOutcome:
         seconds = time.perf_counter() - start
         return ImageOutcome(task.row.image_id, "failed", 0, seconds, failure)
     return ImageOutcome(task.row.image_id, "measured", n_cells, time.perf_counter() - start)
-
-
-def lost_image(task: ImageTask) -> ImageOutcome:
-    """The outcome of an image whose worker process died, alone, a second time."""
-    failure = Failure(
-        task.row.image_id,
-        "measure",
-        "the process that worked on it was killed, most likely because memory ran out; "
-        "use fewer workers or a machine with more memory",
-    )
-    return ImageOutcome(task.row.image_id, "failed", 0, 0.0, failure)
-
-
-def read_part(layout: Layout, image_id: str) -> dict[str, Any] | None:
-    """What image.json says of an image measured before; None where there is no whole part."""
-    try:
-        part = json.loads(layout.marker(image_id).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return part if isinstance(part, dict) and layout.cells_part(image_id).is_file() else None
 
 
 @dataclass
@@ -217,18 +146,3 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, SenescopeError | ValueError):
         return text
     return f"{type(error).__name__}: {text}"
-
-
-def settings_keys(study: Study, version: str, models: Mapping[str, str]) -> tuple[str, str]:
-    """Fingerprints of what labels, and what an image's rows, are made with.
-
-    Args:
-        study: the settings.
-        version: of senescope: another version measures anew.
-        models: model name -> hash of its weights, or its name where Cellpose keeps it.
-    """
-    settings = study.model_dump(mode="json")
-    reading = {key: settings[key] for key in ("channels", "pixel_size_um", "z", "segmentation")}
-    compute = {key: settings["compute"][key] for key in ("gpu", "precision")}
-    segmentation = fingerprint(version, reading, compute, dict(models))
-    return segmentation, fingerprint(segmentation, settings["measurements"])

@@ -1,7 +1,9 @@
 """Where a run keeps what: the one place that knows the names of its files."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,12 @@ class Layout:
     def marker(self, image_id: str) -> Path:
         """Written last: its presence says that the part is whole, its text what it is made of."""
         return self.part(image_id) / "image.json"
+
+
+def read_part(layout: Layout, image_id: str) -> dict[str, Any] | None:
+    """What image.json says of an image measured before; None where there is no whole part."""
+    try:
+        part = json.loads(layout.marker(image_id).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return part if isinstance(part, dict) and layout.cells_part(image_id).is_file() else None

@@ -13,10 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipelines.errors import StudyError
-from pipelines.report import build_report
-from pipelines.run.gather import Gathered, gather
-from pipelines.run.image import ImageOutcome, ImageTask, settings_keys
 from pipelines.run.layout import Layout
+from pipelines.run.task import ImageOutcome, ImageTask, settings_keys
 from pipelines.study import Study
 from pipelines.study.check import Checked, check_study
 from segmentation.catalogue import COMPACT, known_model_names, weights_file, weights_sha256
@@ -94,8 +92,12 @@ def prepare(
 
 def finish(plan: Plan, outcomes: Iterable[ImageOutcome]) -> RunSummary:
     """Gather the images' parts into tables, and write failures, provenance and report."""
+    # Imported here: tables and figures take seconds, which would hold up the first image.
+    from pipelines.report import build_report
+    from pipelines.run.gather import gather
+
     ended = list(outcomes)
-    gathered: Gathered = gather(plan.checked, plan.output, plan.tasks, ended, plan.started)
+    gathered = gather(plan.checked, plan.output, plan.tasks, ended, plan.started)
     report = build_report([plan.output], Layout(plan.output).report)
     return RunSummary(
         output=plan.output,

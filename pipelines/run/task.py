@@ -1,0 +1,95 @@
+"""One image's work as a small, picklable task, and what becomes of it.
+
+Light to import: the process that plans a run needs neither pixels nor measurements.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pipelines.run.provenance import fingerprint
+from pipelines.study import Study
+from pipelines.study.samples import ImageRow
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """All that one image's work depends on; small, and picklable.
+
+    Attributes:
+        row: the image and its files.
+        study: the settings.
+        folder: folder of the study file, where relative model paths start.
+        output: folder of the run.
+        segmentation_key: fingerprint of all settings that labels depend on.
+        measurement_key: fingerprint of all settings that the image's rows depend on.
+    """
+
+    row: ImageRow
+    study: Study
+    folder: Path
+    output: Path
+    segmentation_key: str
+    measurement_key: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one image is not in the tables."""
+
+    image_id: str
+    stage: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ImageOutcome:
+    """What became of one image.
+
+    Attributes:
+        image_id: the image.
+        status: measured now, kept from an earlier run, or failed.
+        n_cells: rows it has in the cells table.
+        seconds: time taken.
+        failure: why it failed, where it did.
+    """
+
+    image_id: str
+    status: Literal["measured", "kept", "failed"]
+    n_cells: int
+    seconds: float
+    failure: Failure | None = None
+
+
+def work_on(task: ImageTask) -> ImageOutcome:
+    """`pipelines.run.image.process_image`, imported where it runs."""
+    from pipelines.run.image import process_image
+
+    return process_image(task)
+
+
+def lost_image(task: ImageTask) -> ImageOutcome:
+    """The outcome of an image whose worker process died, alone, a second time."""
+    failure = Failure(
+        task.row.image_id,
+        "measure",
+        "the process that worked on it was killed, most likely because memory ran out; "
+        "use fewer workers or a machine with more memory",
+    )
+    return ImageOutcome(task.row.image_id, "failed", 0, 0.0, failure)
+
+
+def settings_keys(study: Study, version: str, models: Mapping[str, str]) -> tuple[str, str]:
+    """Fingerprints of what labels, and what an image's rows, are made with.
+
+    Args:
+        study: the settings.
+        version: of senescope: another version measures anew.
+        models: model name -> hash of its weights, or its name where Cellpose keeps it.
+    """
+    settings = study.model_dump(mode="json")
+    reading = {key: settings[key] for key in ("channels", "pixel_size_um", "z", "segmentation")}
+    compute = {key: settings["compute"][key] for key in ("gpu", "precision")}
+    segmentation = fingerprint(version, reading, compute, dict(models))
+    return segmentation, fingerprint(segmentation, settings["measurements"])
