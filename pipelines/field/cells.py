@@ -26,8 +26,8 @@ from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.summary import summarise_image
 from pipelines.overlay import draw_overlay
 from pipelines.study import Study
-from pipelines.study.settings import Foci, Intensity, Morphology, NucleiAsCells
-from segmentation.cells import touches_border
+from pipelines.study.settings import CytoplasmRing, Foci, Intensity, Morphology, NucleiAsCells
+from segmentation.cells import Compartments, ring, touches_border
 
 CELL_ID = Column(
     "cell_id", "key", "uint32", "Number of the cell in its image, and its label there.",
@@ -80,7 +80,7 @@ def measure_field(
         study: the settings.
         truth: (y, x) annotated nuclei to score the segmentation with.
     """
-    compartments = _compartments(labels)
+    compartments = _compartments(labels, study.segmentation.cytoplasm, pixels.pixel_size_um)
     ids = compartments["cell"].ids
     cells: dict[Column, NDArray[np.generic]] = dict(_keys(labels, ids))
     foci: dict[Column, NDArray[np.generic]] = {}
@@ -131,10 +131,16 @@ class _Surroundings:
         return estimate_background(plane, self.geometry, replace(self.local, method=method))
 
 
-def _compartments(labels: Labels) -> dict[str, Regions]:
+def _compartments(
+    labels: Labels, around: CytoplasmRing | None, pixel_size_um: float | None
+) -> dict[str, Regions]:
     """Nucleus, cytoplasm and cell of every cell, in the same rows."""
     cell = Regions.of(labels.cells)
-    cytoplasm = np.where(labels.nuclei > 0, 0, labels.cells)
+    cytoplasm = np.where(labels.nuclei > 0, np.uint32(0), labels.cells)
+    if around is not None:
+        parts = Compartments(labels.nuclei, cytoplasm, labels.cells)
+        gap, width = (around.in_px(name, pixel_size_um) for name in ("gap", "width"))
+        cytoplasm = ring(parts, gap, width)
     return {
         "nucleus": Regions.of(labels.nuclei, cell.ids),
         "cytoplasm": Regions.of(cytoplasm, cell.ids),

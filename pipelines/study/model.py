@@ -142,6 +142,7 @@ class Study(Settings):
         parts: list[tuple[str, object]] = [
             ("segmentation.nuclei", self.segmentation.nuclei),
             ("segmentation.cells", self.segmentation.cells),
+            ("segmentation.cytoplasm", self.segmentation.cytoplasm),
         ]
         parts += [(f"measurements.{i}", m) for i, m in enumerate(self.measurements)]
         return [(where, part) for where, part in parts if isinstance(part, Lengths)]

@@ -131,6 +131,19 @@ CellSettings = Annotated[
 ]
 
 
+class CytoplasmRing(Lengths):
+    """A ring around the nucleus, within the cell, measured instead of the whole cytoplasm."""
+
+    gap_um: NonNegative | None = None
+    """Left out next to the nucleus, where its blur reaches, in µm."""
+    gap_px: NonNegative | None = None
+    """The same in px."""
+    width_um: Positive | None = None
+    """Width of the ring beyond the gap, in µm."""
+    width_px: Positive | None = None
+    """The same in px."""
+
+
 class Segmentation(Settings):
     """How pixels become nuclei and cells."""
 
@@ -138,6 +151,8 @@ class Segmentation(Settings):
     """Nuclei from a nuclear stain; leave out only where cells come from a Cellpose model."""
     cells: CellSettings = NucleiAsCells()
     """Cells: `expand`, `voronoi`, `cellpose` or `nuclei`."""
+    cytoplasm: CytoplasmRing | None = None
+    """Where cytoplasm is measured; without it, all of the cell but its nucleus."""
 
     @model_validator(mode="after")
     def _something_to_segment(self) -> Self:
