@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -124,6 +125,26 @@ def report(
         if not layout.provenance.is_file():
             raise StudyError(f"{folder} is not the folder of a run: it has no provenance.json.")
         typer.echo(build_report([folder], layout.report))
+
+
+class Assay(StrEnum):
+    """What can be simulated."""
+
+    FOCI = "foci"
+    BETA_GAL = "beta_gal"
+
+
+@app.command()
+def simulate(
+    assay: Annotated[Assay, typer.Argument(help="What is simulated.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the study.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
+) -> None:
+    """Write a small study of simulated images with known truth, ready to run."""
+    with _errors_for_people():
+        from pipelines.simulate import write_study
+
+        typer.echo(write_study(assay.value, output, seed))
 
 
 @app.command()

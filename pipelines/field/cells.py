@@ -14,19 +14,34 @@ from measurements.background import (
     background_pixels,
     estimate_background,
 )
+from measurements.beta_gal import BetaGalSettings, measure_beta_gal
 from measurements.columns import Column, Measured, in_physical_units
 from measurements.foci import PanNuclearSettings, measure_foci
 from measurements.foci_response import FociSettings
 from measurements.intensity import measure_intensity
 from measurements.morphology import measure_morphology
-from measurements.quality import QualityLimits, measure_saturated_cells, saturation_level
+from measurements.quality import (
+    QualityLimits,
+    measure_cell_quality,
+    measure_saturated_cells,
+    saturation_level,
+)
 from measurements.regions import Regions
+from measurements.stains import X_GAL
+from pipelines.errors import ImageError
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.summary import summarise_image
 from pipelines.overlay import draw_overlay
 from pipelines.study import Study
-from pipelines.study.settings import CytoplasmRing, Foci, Intensity, Morphology, NucleiAsCells
+from pipelines.study.settings import (
+    BetaGal,
+    CytoplasmRing,
+    Foci,
+    Intensity,
+    Morphology,
+    NucleiAsCells,
+)
 from segmentation.cells import Compartments, ring, touches_border
 
 CELL_ID = Column(
@@ -87,11 +102,17 @@ def measure_field(
     # By the settings, never by the image: all images of a study have the same columns.
     cells_are_more = not isinstance(study.segmentation.cells, NucleiAsCells)
     around = _Surroundings.of(pixels, labels, study, ids)
+    if study.segmentation.nuclei is not None:
+        cells |= _focus(study.segmentation.nuclei.channel, pixels, compartments, around)
     for measurement in study.measurements:
         if isinstance(measurement, Morphology):
             cells |= _morphology(compartments, with_cells=cells_are_more)
         elif isinstance(measurement, Intensity):
             cells |= _intensity(measurement, pixels, compartments, around)
+        elif isinstance(measurement, BetaGal):
+            ring_asked_for = study.segmentation.cytoplasm is not None
+            nuclear_ring = compartments["cytoplasm"] if ring_asked_for else None
+            cells |= _beta_gal(measurement, pixels, compartments["cell"], nuclear_ring, around)
         elif isinstance(measurement, Foci):
             per_cell, per_focus = _foci(measurement, pixels, compartments, around)
             cells |= per_cell
@@ -162,6 +183,15 @@ def _morphology(compartments: Mapping[str, Regions], *, with_cells: bool) -> Mea
     )
 
 
+def _focus(
+    channel: str, pixels: Pixels, compartments: Mapping[str, Regions], around: _Surroundings
+) -> Measured:
+    """How sharp each nucleus is in the channel that nuclei were found in."""
+    plane = pixels.planes[channel]
+    level = around.background(plane, "field").level
+    return measure_cell_quality(plane, compartments["nucleus"], channel, level, QualityLimits())
+
+
 def _intensity(
     settings: Intensity,
     pixels: Pixels,
@@ -177,6 +207,23 @@ def _intensity(
         plane, compartments["cell"], channel, level, QualityLimits()
     )
     return {**measured, **saturated}
+
+
+def _beta_gal(
+    settings: BetaGal,
+    pixels: Pixels,
+    cells: Regions,
+    nuclear_ring: Regions | None,
+    around: _Surroundings,
+) -> Measured:
+    if pixels.rgb is None:
+        raise ImageError("beta_gal needs a brightfield picture: a channel that is rgb")
+    chosen = BetaGalSettings(
+        stain=settings.stain or X_GAL,
+        background=replace(around.local, method=settings.background),
+        stained_od=settings.stained_od,
+    )
+    return measure_beta_gal(pixels.rgb, cells, around.geometry, chosen, nuclear_ring)
 
 
 def _foci(

@@ -13,7 +13,7 @@ from pipelines.study.messages import nearest
 from pipelines.study.model import Study, load_study
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.samples import ImageRow, Samples, join_samples
-from pipelines.study.settings import Foci, Intensity
+from pipelines.study.settings import BetaGal, Foci, Intensity
 from segmentation.catalogue import known_model_names
 
 HEADER_THREADS = 8
@@ -90,6 +90,14 @@ def _channel_problems(study: Study) -> list[Problem]:
     rgb = [name for name, place in study.channels.items() if place == "rgb"]
     if len(rgb) > 1:
         problems.append(error("channels", f"one channel can be rgb; found {', '.join(rgb)}"))
+    if not rgb:
+        problems += [
+            error(
+                f"measurements.{i}", "beta_gal needs a brightfield picture: a channel that is rgb"
+            )
+            for i, m in enumerate(study.measurements)
+            if isinstance(m, BetaGal)
+        ]
     problems += [
         error(f"{where}.channel", f"'{channel}' is rgb; a single grey channel is needed here")
         for where, channel in uses

@@ -212,9 +212,12 @@ def _outside_roots(paths: Iterable[Path], study: Study, folder: Path) -> list[Pa
 
 
 def _stem(files: Mapping[str, Path]) -> str:
-    """Image id from the first channel's file: its name without the image extensions."""
-    name = next(iter(files.values())).name
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", name))
+    """Image id from the first channel's file: its name without endings and the channel's name."""
+    channel, path = next(iter(files.items()))
+    stem = re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", path.name)
+    if len(set(files.values())) > 1:
+        stem = re.sub(rf"[-_. ]{channel}$", "", stem)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)
 
 
 def _with_unique_ids(rows: list[ImageRow], folder: Path) -> list[ImageRow]:

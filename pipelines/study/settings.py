@@ -201,4 +201,18 @@ class Foci(Lengths):
         return data
 
 
-Measurement = Annotated[Morphology | Intensity | Foci, Field(discriminator="type")]
+class BetaGal(Settings):
+    """SA-β-Gal in every cell, from the brightfield picture (a channel that is `rgb`)."""
+
+    type: Literal["beta_gal"]
+    stain: tuple[NonNegative, NonNegative, NonNegative] | None = None
+    """Densities of red, green and blue of the precipitate, any length; without it, the default for
+    X-gal (`measurements.stains.X_GAL`)."""
+    background: Literal["local", "field", "none"] = "field"
+    """Stain that is subtracted: that of the field, or of each cell's surroundings where stain hazes
+    some places more than others."""
+    stained_od: Positive | None = None
+    """Density above which a pixel counts as stained; without it, 3 robust SD of the background."""
+
+
+Measurement = Annotated[Morphology | Intensity | Foci | BetaGal, Field(discriminator="type")]

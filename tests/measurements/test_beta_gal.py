@@ -9,10 +9,10 @@ from measurements.background import BackgroundSettings, background_pixels
 from measurements.beta_gal import (
     BetaGalSettings,
     estimate_stain_vector,
-    log_csi_bsi,
     measure_beta_gal,
     stain_image,
 )
+from measurements.colour_index import log_csi_bsi
 from measurements.errors import MeasurementError
 from measurements.optical_density import LightSettings
 from measurements.regions import Regions
@@ -106,7 +106,8 @@ def test_score_rises_with_stain_up_to_black_in_8_bit():
 )
 def test_light_and_white_balance_cancel(light):
     table = measured(picture(densities(0.0, 0.05, 0.2, 0.6), light=light))
-    assert table["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.004)
+    # A dark pixel of a dim picture is few grey levels, whose logarithm is skewed.
+    assert table["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.002, rel=0.01)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
@@ -125,7 +126,8 @@ def test_jpeg():
     file = io.BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=75)
     table = measured(np.asarray(Image.open(file)))
-    assert table["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.01)
+    # Coarse steps of colour, and colour smeared over the edges, take a few percent.
+    assert table["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.006, rel=0.05)
 
 
 def droplets():
@@ -184,7 +186,10 @@ def test_local_background_takes_off_a_stained_haze():
     haze = np.zeros((*SHAPE, 3))
     haze[disc(SHAPE, 75, 80, 70)] = 0.1 * np.array(X_GAL)
     rgb = picture(densities(0.2, 0, 0, 0) + haze)
-    assert measured(rgb)["mean_od"][0] == pytest.approx(0.2, abs=0.01)
+    local = BetaGalSettings(background=BackgroundSettings(method="local"))
+    table = measured(rgb, local)
+    assert table["mean_od"][0] == pytest.approx(0.2, abs=0.01)
+    assert table["p95_od"][0] == pytest.approx(0.2, abs=0.02)
     without = BetaGalSettings(background=BackgroundSettings(method="none"))
     assert measured(rgb, without)["mean_od"][0] == pytest.approx(0.3, abs=0.01)
 
@@ -228,6 +233,9 @@ def test_log_csi_bsi_by_hand():
     around = Regions.of(np.array([[0, 0, 5, 5]] * 2))
     expected = np.log((350 / 400) / (400 / 600))
     assert log_csi_bsi(rgb, cells, around) == pytest.approx([expected])
+    rgb[0, 0] = 0
+    with_black = np.log(((350 / 400) * 3 / 4 + (2 / 3) / 4) / (2 / 3))
+    assert log_csi_bsi(rgb, cells, around) == pytest.approx([with_black])
     nothing = Regions.of(np.zeros((2, 4), dtype=int), np.array([5]))
     assert np.isnan(log_csi_bsi(rgb, cells, nothing))
 
@@ -246,10 +254,13 @@ def test_no_cell_one_cell_and_cells_everywhere():
 
 def test_missing_values_stay_in_their_cell():
     rgb = picture(densities(0.1, 0.1, 0.1, 0.1), dtype=np.float32)
-    rgb[75, 80] = np.nan
-    table = measured(rgb, BetaGalSettings(smoothing=0))
-    assert np.isnan(table["mean_od"][0])
+    rgb[75, 80] = rgb[150, 5] = np.nan
+    table = measured(rgb)
+    for name in ("mean_od", "p95_od", "stained_fraction", "log_csi_bsi"):
+        assert np.isnan(table[name][0])
+        assert np.isfinite(table[name][1:]).all()
     assert table["mean_od"][1:] == pytest.approx([0.1, 0.1, 0.1], abs=0.003)
+    assert table["stained_fraction"][1:] == pytest.approx([1, 1, 1], abs=0.03)
 
 
 def test_fixed_level_of_a_stained_pixel():
@@ -267,6 +278,8 @@ def test_stain_vector_from_stained_cells():
     cells = labels() > 0
     found = estimate_stain_vector(rgb, cells, ~cells, SETTINGS)
     assert np.degrees(np.arccos(min(1.0, found @ truth))) < 2
+    rgb[disc(SHAPE, 150, 180, 25)] = (60, 60, 250)
+    assert estimate_stain_vector(rgb, cells, ~cells, SETTINGS) == pytest.approx(found, abs=0.01)
     with pytest.raises(MeasurementError, match="stained pixels"):
         estimate_stain_vector(picture(densities(0, 0, 0, 0)), cells, ~cells, SETTINGS)
 

@@ -54,12 +54,13 @@ def test_same_names_in_two_folders_get_their_folder(tmp_path):
 
 
 def test_one_file_a_channel(tmp_path):
-    table = "image_dapi,image_p21\na_w1.tif,a_w2.tif\n"
-    samples = joined(tmp_path, table, files=["a_w1.tif", "a_w2.tif"])
+    table = "image_dapi,image_p21\na_dapi.ome.tif,a_p21.ome.tif\n"
+    samples = joined(tmp_path, table, files=["a_dapi.ome.tif", "a_p21.ome.tif"])
     assert {c: p.name for c, p in samples.rows[0].files.items()} == {
-        "dapi": "a_w1.tif",
-        "p21": "a_w2.tif",
+        "dapi": "a_dapi.ome.tif",
+        "p21": "a_p21.ome.tif",
     }
+    assert samples.rows[0].image_id == "a"
 
 
 @pytest.mark.parametrize(

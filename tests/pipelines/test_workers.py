@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from pipelines.run.workers import Workers
+from tests.studies import write_study
 
 pytestmark = pytest.mark.slow  # every pool imports the engine
 
@@ -41,3 +44,29 @@ def test_a_dying_worker_loses_its_own_task_only(tmp_path):
     pool: Workers[tuple[Path, int], int] = Workers(double_or_die, lost, 2)
     results = sorted(pool.map([(tmp_path, i) for i in range(8)]))
     assert results == sorted([0, 2, 4, -3, 8, 10, 12, 14])
+
+
+def test_no_worker_outlives_a_killed_run(tmp_path):
+    study = write_study(tmp_path, images=8)
+    command = [sys.executable, "-m", "pipelines", "run", str(study), "-o", str(tmp_path / "out")]
+    run = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    while not any((tmp_path / "out").glob("parts/*/image.json")):
+        assert run.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 30
+    while group_is_alive(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not group_is_alive(run.pid)
+    resumed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "untouched from before" in resumed.stderr
+
+
+def group_is_alive(group: int) -> bool:
+    """Whether any process of the group is still there, the reaped ones left out."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

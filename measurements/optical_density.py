@@ -1,0 +1,250 @@
+"""Optical density of a colour bright-field image, whatever its light and white balance.
+
+OD = -log10((I - dark) / (I0 - dark)) for each colour. I0, the light that an empty field would
+show, is taken from a blank field where there is one and otherwise from the field itself: a smooth
+surface through the background that is left between the cells.
+"""
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measurements.background import CLIP_SD, robust_sd
+from measurements.errors import MeasurementError
+from measurements.quality import saturation_level
+from measurements.regions import Floats, Regions, divide
+
+TILES = 12
+MINIMUM_TILE_PIXELS = 20
+TILES_PER_TERM = 3
+BRIGHT_QUANTILE = 0.75
+GREY_SD, COLOUR_SD = (2.0, 3.0), (2.5, 2.5)
+COLOUR_ORDER = 2
+REFITS = 10
+MAX_SAMPLE = 500_000
+MAD_IN_SD = 1.4826
+HALF_A_LEVEL = 0.5
+LOWEST_TRANSMITTANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class LightSettings:
+    """How grey values become optical densities.
+
+    Attributes:
+        dark: grey value of red, green and blue without light.
+        gamma: exponent by which the camera or its software encoded light, which OD is multiplied
+            by; 1 where grey values are proportional to light.
+        order: highest order of the polynomial that log I0 follows over the field: 4 follows light
+            that falls off by 40 % towards the corners to 1 %; 0 takes one level for the field.
+    """
+
+    dark: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    gamma: float = 1.0
+    order: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed."""
+        if self.gamma <= 0 or not 0 <= self.order <= 6:
+            raise MeasurementError(
+                f"Light needs gamma above 0 and an order of 0 to 6, got gamma {self.gamma} and "
+                f"order {self.order}."
+            )
+
+
+def incident_light(
+    rgb: NDArray[Any],
+    background: NDArray[np.bool_],
+    settings: LightSettings,
+    blank: NDArray[Any] | None = None,
+) -> NDArray[np.float32]:
+    """Light that an empty field would show, above dark.
+
+    Of the field itself, the background's clipped mean is taken in 12 x 12 tiles. A polynomial is
+    fitted to the mean logarithm of the three colours, and one of order 2 at most to what each
+    colour differs from it: lamps and lenses shade all colours nearly alike, so a few tiles tell
+    the colour of the light, which a stain is read from, better than its shape. Tiles that lie 2
+    robust SD under the first fit (cells that the mask missed) or 3 above it, or 2.5 off the
+    second, are left out. Where less than 3 tiles a term show background, the order is reduced;
+    where none does, cells cover the field, and the upper quartile of all its pixels stands in.
+    Of large images every second or nth row and column is enough.
+
+    Args:
+        rgb: (y, x, 3), any real dtype.
+        background: bool (y, x), true where there is no cell.
+        settings: dark level and the order of the polynomial.
+        blank: (y, x, 3) image of an empty field under the same light and exposure. It is fitted in
+            the same way, so that its noise and dust do not enter.
+
+    Returns:
+        (y, x, 3), everywhere above 0.
+
+    Raises:
+        MeasurementError: the arrays do not fit, or the background is not above dark.
+    """
+    check_rgb(rgb)
+    if background.shape != rgb.shape[:2] or (blank is not None and blank.shape != rgb.shape):
+        raise MeasurementError(
+            f"Background of shape {background.shape} and blank field "
+            f"{None if blank is None else blank.shape} do not belong to an image of {rgb.shape}."
+        )
+    source, shown, order = rgb, background, settings.order
+    if blank is not None:
+        source, shown = blank, np.ones_like(background)
+    step = max(1, isqrt(shown.size // MAX_SAMPLE))
+    source, shown = source[::step, ::step], shown[::step, ::step]
+    dark = np.asarray(settings.dark)
+    levels, tiles = _levels(source, shown)
+    known = (levels > dark).all(axis=1)
+    if not known.any():
+        raise MeasurementError(
+            f"The background is not above the dark level of {settings.dark} in every colour: give "
+            "the dark level of this camera, or a background mask that lies outside cells."
+        )
+    at, logs = _places(tiles)[known], np.log(levels[known] - dark)
+    grey = logs.mean(axis=1)
+    shape = _surface(at, grey, order, GREY_SD, background.shape)
+    light = np.empty(rgb.shape, dtype=np.float32)
+    for colour in range(3):
+        gain = logs[:, colour] - grey
+        tint = _surface(at, gain, min(order, COLOUR_ORDER), COLOUR_SD, background.shape)
+        light[..., colour] = np.exp(shape + tint)
+    return light
+
+
+def densities(
+    rgb: NDArray[Any], light: NDArray[np.float32], settings: LightSettings
+) -> NDArray[np.float32]:
+    """Optical density of red, green and blue (y, x, 3); see `density`."""
+    colours = [density(rgb, light, settings, colour) for colour in range(3)]
+    return np.stack(colours, axis=-1)
+
+
+def density(
+    rgb: NDArray[Any], light: NDArray[np.float32], settings: LightSettings, colour: int
+) -> NDArray[np.float32]:
+    """Optical density of one colour, -log10((I - dark) / (I0 - dark)) times gamma.
+
+    Always finite for finite grey values: what an integer image shows at or under dark counts as
+    half a grey level, and a float image's transmittance as at least 10⁻⁴.
+
+    Args:
+        rgb: (y, x, 3), any real dtype.
+        light: from `incident_light`.
+        settings: the same as for the light.
+        colour: 0, 1 or 2.
+    """
+    above_dark = rgb[..., colour].astype(np.float32) - np.float32(settings.dark[colour])
+    incident = light[..., colour]
+    lowest = HALF_A_LEVEL if rgb.dtype.kind in "bui" else LOWEST_TRANSMITTANCE * incident
+    transmitted = np.maximum(above_dark, lowest) / incident
+    od: NDArray[np.float32] = np.log10(transmitted) * np.float32(-settings.gamma)
+    return od
+
+
+def saturated(rgb: NDArray[Any]) -> NDArray[np.bool_]:
+    """Pixels (y, x) at which some colour is at the camera's upper limit."""
+    found = np.zeros(rgb.shape[:2], dtype=bool)
+    for colour in range(3):
+        found |= rgb[..., colour] >= saturation_level(rgb[..., colour])
+    return found
+
+
+def check_rgb(rgb: NDArray[Any]) -> None:
+    """Refuse anything but red, green and blue planes of real numbers."""
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype.kind not in "uif":
+        raise MeasurementError(
+            f"Expected a colour image (y, x, 3) of real numbers, got {rgb.shape} of {rgb.dtype}: "
+            "drop a transparency channel, and move the colours to the last axis."
+        )
+
+
+def _levels(rgb: NDArray[Any], background: NDArray[np.bool_]) -> tuple[Floats, Regions]:
+    """Level of the background in each tile and colour (n, 3), and the tiles."""
+    tiles = _tiles(background)
+    if len(tiles):
+        return np.stack([_clipped_means(rgb[..., c], tiles) for c in range(3)], axis=1), tiles
+    tiles = _tiles(np.ones_like(background))
+    bright = [tiles.quantiles(tiles.gather(rgb[..., c]), (BRIGHT_QUANTILE,))[0] for c in range(3)]
+    return np.stack(bright, axis=1), tiles
+
+
+def _surface(
+    at: Floats, values: Floats, order: int, allowed_sd: tuple[float, float], shape: tuple[int, ...]
+) -> Floats:
+    """Polynomial through values at places, of the order that their number allows."""
+    while order and values.size < TILES_PER_TERM * len(_powers(order)):
+        order -= 1
+    return _evaluate(_fit(_terms(at, order), values, allowed_sd), order, shape)
+
+
+def _tiles(shown: NDArray[np.bool_]) -> Regions:
+    """The shown pixels of every tile that has enough of them."""
+    rows, columns = shown.shape
+    y, x = np.ogrid[:rows, :columns]
+    tiles = np.where(shown, (y * TILES // rows) * TILES + x * TILES // columns + 1, 0)
+    counts = np.bincount(tiles.ravel(), minlength=TILES**2 + 1)
+    enough = counts >= min(MINIMUM_TILE_PIXELS, -(-shown.size // TILES**2))
+    return Regions.of(tiles, np.flatnonzero(enough[1:]) + 1)
+
+
+def _places(tiles: Regions) -> Floats:
+    """Mean position (n, 2) of each tile's pixels, from -1 to 1 over the image."""
+    positions = np.unravel_index(tiles.pixels, tiles.shape)
+    means = [
+        _scaled(tiles.mean(axis.astype(np.float64)), length)
+        for axis, length in zip(positions, tiles.shape, strict=True)
+    ]
+    return np.stack(means, axis=1)
+
+
+def _clipped_means(channel: NDArray[Any], tiles: Regions) -> Floats:
+    """Mean of each tile's pixels within 3 robust SD of their median.
+
+    A median of whole grey levels is one itself, which is half a percent of dim light; a mean is
+    finer. One level is let through for the same reason.
+    """
+    values = tiles.gather(channel)
+    off = np.abs(values - tiles.spread(tiles.median(values)))
+    limit = CLIP_SD * MAD_IN_SD * tiles.median(off) + (channel.dtype.kind in "ui")
+    inside = (off <= tiles.spread(limit)).astype(np.float64)
+    return divide(tiles.sum(values * inside), tiles.sum(inside))
+
+
+def _scaled(positions: Floats, length: int) -> Floats:
+    """Pixel positions on an axis of this length, from -1 to 1."""
+    return (2 * positions + 1) / length - 1
+
+
+def _powers(order: int) -> list[tuple[int, int]]:
+    return [(n - k, k) for n in range(order + 1) for k in range(n + 1)]
+
+
+def _terms(at: Floats, order: int) -> Floats:
+    return np.stack([at[:, 0] ** a * at[:, 1] ** b for a, b in _powers(order)], axis=1)
+
+
+def _fit(terms: Floats, values: Floats, allowed_sd: tuple[float, float]) -> Floats:
+    """Least squares, repeated without what lies too many robust SD under or above it."""
+    kept = np.ones(values.shape, dtype=bool)
+    for _ in range(REFITS):
+        coefficients = np.linalg.lstsq(terms[kept], values[kept])[0]
+        residuals = values - terms @ coefficients
+        sd = robust_sd(residuals[kept]) + 1e-9
+        inside = (residuals >= -allowed_sd[0] * sd) & (residuals <= allowed_sd[1] * sd)
+        if np.array_equal(inside, kept) or inside.sum() <= terms.shape[1]:
+            break
+        kept = inside
+    return np.asarray(coefficients, dtype=np.float64)
+
+
+def _evaluate(coefficients: Floats, order: int, shape: tuple[int, ...]) -> Floats:
+    y = _scaled(np.arange(shape[0], dtype=np.float64), shape[0])[:, None]
+    x = _scaled(np.arange(shape[1], dtype=np.float64), shape[1])[None, :]
+    surface = np.zeros(shape)
+    for factor, (a, b) in zip(coefficients, _powers(order), strict=True):
+        surface += factor * (y**a * x**b)
+    return surface
