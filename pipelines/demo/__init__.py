@@ -1,5 +1,6 @@
 """The demo: small studies of real images that ship with senescope, run and reported together."""
 
+import os
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pipelines.run.layout import Layout
 from pipelines.run.steps import RunSummary
 
 STUDIES = ("nuclei", "h2ax", "translocation")
+MOST_WORKERS = 2
 TITLE = "senescope demo: three small studies of real images"
 
 
@@ -28,12 +30,11 @@ def run_demo(output: Path, workers: int | None = None) -> int:
         Number of images that failed.
     """
     console = Console(stderr=True)
+    count = workers or min(MOST_WORKERS, os.cpu_count() or 1)
     summaries = []
     for name in STUDIES:
         with as_file(files("pipelines.demo") / "data" / name) as folder:
-            summaries.append(
-                run_with_progress(folder / "study.yaml", output / name, workers=workers)
-            )
+            summaries.append(run_with_progress(folder / "study.yaml", output / name, workers=count))
     report = build_report([s.output for s in summaries], Layout(output.resolve()).report, TITLE)
     _say_what_there_is(console, summaries, report)
     return sum(summary.n_failed for summary in summaries)
