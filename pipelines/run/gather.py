@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from measurements.columns import Column
+from pipelines.errors import StudyError
 from pipelines.run.aggregate import summarise_cells, summarise_units
 from pipelines.run.layout import Layout, read_part
 from pipelines.run.positivity import SEED, THRESHOLD_COLUMNS, Gates, decide_gates, gate_cells
@@ -114,6 +115,7 @@ def _write_rows(
     parts: Sequence[_Part], layout: Layout, sample_columns: Sequence[str], gates: Gates
 ) -> None:
     """tables/cells.parquet and foci.parquet, one image at a time."""
+    _check_names(parts, layout, sample_columns)
     columns = _sample_definitions(parts, sample_columns)
     with_foci = [part for part in parts if layout.foci_part(part.row.image_id).is_file()]
     write_parquet_rows(
@@ -135,6 +137,16 @@ def _write_rows(
             for p in with_foci
         ),
     )
+
+
+def _check_names(parts: Sequence[_Part], layout: Layout, sample_columns: Sequence[str]) -> None:
+    """A sample column must not hide a measured one."""
+    measured = pq.read_schema(layout.cells_part(parts[0].row.image_id)).names if parts else []
+    if twice := sorted({*sample_columns} & {IMAGE_ID.name, *measured}):
+        raise StudyError(
+            f"samples: {', '.join(twice)}: senescope measures a column of that name; "
+            "rename it in the sample table. What was measured is kept."
+        )
 
 
 def _constants(row: ImageRow, columns: Sequence[Column]) -> dict[Column, Value]:

@@ -304,3 +304,21 @@ def test_reference_units_are_gated_by_the_others(tmp_path):
     assert own["bright_positive"].to_list() == (value["D0"] > by_left_out["D0"]).to_list()
     groups = read_csv(layout.table("groups"))
     assert [(g["group"], g["n_units"]) for g in groups] == [("case", "1"), ("control", "2")]
+
+
+def test_a_sample_column_may_not_hide_a_measured_one(tmp_path):
+    study = write_study(tmp_path, images=1)
+    write_samples(tmp_path, [{"image": "field0.tif", "n_nuclei": 3}])
+    with pytest.raises(StudyError, match="n_nuclei: senescope measures"):
+        run_here(study, tmp_path / "out")
+
+
+def test_sample_columns_named_like_the_reports_own(tmp_path):
+    more = "statistics: {unit: unit, factors: [group, value], reference: {group: a}}"
+    study = write_study(tmp_path, images=2, more=more)
+    rows = [
+        {"image": f"field{i}.tif", "unit": i, "group": "ab"[i], "value": i, "series": "x"}
+        for i in range(2)
+    ]
+    write_samples(tmp_path, rows)
+    assert run_here(study, tmp_path / "out").report.is_file()
