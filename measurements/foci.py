@@ -9,16 +9,12 @@ from numpy.typing import NDArray
 from measurements.columns import Column, Measured, area, position
 from measurements.errors import MeasurementError
 from measurements.foci_detection import Peaks, peaks_of
-from measurements.foci_response import (
-    FociSettings,
-    Response,
-    band_pass,
-    robust_sds,
-    weighted_blur,
-)
+from measurements.foci_pan_nuclear import PanNuclearSettings, is_pan_nuclear
+from measurements.foci_response import band_pass, mean_noise
+from measurements.foci_settings import FociSettings
 from measurements.regions import Floats, Regions, divide
 
-DETECTOR = "mask-normalised difference of Gaussians; measurements.foci_response"
+DETECTOR = "mask-normalised difference of Gaussians over local noise; measurements.foci_response"
 EXTENT = "watershed basin of the band-pass response, down to half of its peak"
 
 COUNT = Column(
@@ -49,8 +45,8 @@ THRESHOLD = Column(
     "{channel}_foci_threshold",
     "a.u.",
     "float64",
-    "Band-pass response of {channel} above which a peak is a focus in this nucleus.",
-    "median of the nucleus + threshold x noise; noise of the batch's controls where given",
+    "Band-pass response of {channel} above which a peak is a focus, on average over the nucleus.",
+    "threshold x noise; both from the image, or noise of the batch's controls where given",
 )
 PAN_NUCLEAR = Column(
     "{channel}_pan_nuclear",
@@ -61,64 +57,43 @@ PAN_NUCLEAR = Column(
     "reference is given, or the median nucleus of the image",
 )
 
+CHANNEL = Column("channel", "key", "str", "Channel of the focus.", "study", aggregate=False)
 NUCLEUS_ID = Column(
-    "cell_id",
-    "key",
-    "uint32",
-    "Label of the nucleus that the focus of {channel} is in.",
-    "labels",
+    "cell_id", "key", "uint32", "Label of the nucleus that the focus is in.", "labels",
     aggregate=False,
-)
+)  # fmt: skip
 FOCUS_ID = Column(
-    "focus_id",
-    "key",
-    "uint32",
-    "Number of the focus of {channel} in its image, from 1.",
-    "order",
+    "focus_id", "key", "uint32", "Number of the focus in its image and channel, from 1.", "order",
     aggregate=False,
-)
-FOCUS_Y = position("y", "Row of the focus of {channel}; 0 is the first pixel's centre.", DETECTOR)
-FOCUS_X = position(
-    "x", "Column of the focus of {channel}; 0 is the first pixel's centre.", DETECTOR
-)
-FOCUS_AREA = area("area", "Pixels of the focus of {channel}.", EXTENT)
+)  # fmt: skip
+FOCUS_PLANE = Column(
+    "plane", "1", "float64", "Plane of the stack that the focus is in; 0 is the first.", DETECTOR,
+    aggregate=False,
+)  # fmt: skip
+FOCUS_Y = position("y", "Row of the focus; 0 is the first pixel's centre.", DETECTOR)
+FOCUS_X = position("x", "Column of the focus; 0 is the first pixel's centre.", DETECTOR)
+FOCUS_AREA = area("area", "Pixels of the focus; in a stack, seen from above.", EXTENT)
 FOCUS_CONTRAST = Column(
     "contrast",
     "a.u.",
     "float64",
-    "Grey value of {channel} at the focus's peak less the nucleus's level around it.",
+    "Grey value at the focus's peak less the nucleus's level around it.",
     "peak - local background",
 )
 FOCUS_SNR = Column(
     "snr",
     "1",
     "float64",
-    "Contrast of the focus of {channel} over the SD of the nucleus around it, foci left out.",
+    "Contrast of the focus over the SD of the nucleus around it, foci left out.",
     "(peak - local background) / SD of the nucleus's texture and noise around it",
 )
 FOCUS_INTEGRATED = Column(
     "integrated",
     "a.u.·px",
     "float64",
-    "Sum of {channel} above the local level over the focus's pixels.",
+    "Sum of grey values above the local level over the focus's pixels.",
     EXTENT,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PanNuclearSettings:
-    """When a nucleus counts as stained all over [judgement].
-
-    Attributes:
-        level: mean above background of a usual nucleus, e.g. the median of the controls; None
-            takes the median nucleus of the image, which misses an image full of such nuclei.
-        factor: a pan-nuclear one has this many times that level.
-        variation: its robust SD over mean above background, at the scale of foci, is below this.
-    """
-
-    level: float | None = None
-    factor: float = 3.0
-    variation: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +104,7 @@ class Foci:
         nuclei: one value a nucleus, in the rows of the regions; NaN (count 0) where the image
             lacks the nucleus.
         foci: one value a focus.
-        labels: int32 image (y, x): focus_id on each focus's pixels, for pictures.
+        labels: int32, of the image's shape: focus_id on each focus's pixels, for pictures.
     """
 
     nuclei: Measured
@@ -148,9 +123,9 @@ def measure_foci(
     """Find and measure the foci of one channel.
 
     Args:
-        image: one channel (y, x), any real dtype; a projection where there was a stack.
+        image: one channel, (y, x) or (z, y, x), any real dtype.
         channel: the channel's name in the columns.
-        nuclei: regions of the nuclei.
+        nuclei: regions of the nuclei, in the image or in a plane of it.
         background: the channel's background for each nucleus, used for the pan-nuclear flag only.
         settings: how foci are found.
         pan_nuclear: when a nucleus counts as stained all over.
@@ -164,34 +139,42 @@ def measure_foci(
         )
     response = band_pass(image, nuclei, settings)
     peaks = peaks_of(response, settings)
-    foci = _measure_each(peaks)
+    foci = _measure_each(peaks, channel, nuclei)
     per_nucleus = _sum_up(foci, peaks, nuclei)
-    per_nucleus[THRESHOLD] = response.centre + settings.threshold * response.noise
-    per_nucleus[PAN_NUCLEAR] = _pan_nuclear(
-        image, response, nuclei, background, settings, pan_nuclear
-    )
-    foci = {NUCLEUS_ID: nuclei.ids[peaks.row], FOCUS_ID: _numbers(peaks), **foci}
+    per_nucleus[THRESHOLD] = peaks.threshold * mean_noise(response, len(nuclei))
+    per_nucleus[PAN_NUCLEAR] = is_pan_nuclear(response, background, settings, pan_nuclear)
     return Foci(
         {column.bind(channel=channel): data for column, data in per_nucleus.items()},
-        {column.bind(channel=channel): data for column, data in foci.items()},
+        foci,
         peaks.labels,
     )
 
 
-def _numbers(peaks: Peaks) -> NDArray[np.uint32]:
-    return np.arange(1, peaks.pixel.size + 1, dtype=np.uint32)
-
-
-def _measure_each(peaks: Peaks) -> dict[Column, NDArray[Any]]:
-    extents = Regions.of(peaks.labels, _numbers(peaks))
+def _measure_each(peaks: Peaks, channel: str, nuclei: Regions) -> dict[Column, NDArray[Any]]:
+    n, axes = peaks.places.shape
+    numbers = np.arange(1, n + 1, dtype=np.uint32)
+    pixels = np.flatnonzero(peaks.labels)
+    owner = peaks.labels.ravel()[pixels] - 1
+    plane = {FOCUS_PLANE: peaks.places[:, 0]} if axes == 3 else {}
     return {
-        FOCUS_Y: peaks.y,
-        FOCUS_X: peaks.x,
-        FOCUS_AREA: extents.areas.astype(np.float64),
+        CHANNEL: np.full(n, channel),
+        NUCLEUS_ID: nuclei.ids[peaks.row],
+        FOCUS_ID: numbers,
+        **plane,
+        FOCUS_Y: peaks.places[:, -2],
+        FOCUS_X: peaks.places[:, -1],
+        FOCUS_AREA: _areas(peaks, pixels, owner),
         FOCUS_CONTRAST: peaks.contrast,
         FOCUS_SNR: peaks.snr,
-        FOCUS_INTEGRATED: extents.sum(extents.gather(peaks.above)),
+        FOCUS_INTEGRATED: np.bincount(owner, peaks.above.ravel()[pixels], minlength=n),
     }
+
+
+def _areas(peaks: Peaks, pixels: NDArray[np.int64], owner: NDArray[np.int32]) -> Floats:
+    """Pixels that each focus covers in the plane of the last two axes."""
+    in_plane = pixels % int(np.prod(peaks.labels.shape[-2:]))
+    seen = np.unique(np.stack([owner.astype(np.int64), in_plane]), axis=1)
+    return np.bincount(seen[0], minlength=len(peaks.row)).astype(np.float64)
 
 
 def _sum_up(
@@ -209,24 +192,3 @@ def _sum_up(
         AREA_FRACTION: divide(total(FOCUS_AREA), nuclei.areas),
         MEAN_CONTRAST: divide(total(FOCUS_CONTRAST), count),
     }
-
-
-def _pan_nuclear(
-    image: NDArray[Any],
-    response: Response,
-    nuclei: Regions,
-    background: Floats,
-    settings: FociSettings,
-    pan_nuclear: PanNuclearSettings,
-) -> NDArray[np.bool_]:
-    mean = nuclei.mean(nuclei.gather(image)) - background
-    known = mean[np.isfinite(mean)]
-    usual = pan_nuclear.level
-    if usual is None:
-        usual = float(np.median(known)) if known.size else np.nan
-    mask = (response.index > 0).astype(np.float64)
-    smooth = weighted_blur(response.levelled, mask, settings.sigma)
-    spread = robust_sds(nuclei, nuclei.gather(smooth))
-    even = divide(spread, mean) < pan_nuclear.variation
-    bright: NDArray[np.bool_] = mean > pan_nuclear.factor * usual
-    return bright & even

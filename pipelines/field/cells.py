@@ -16,8 +16,9 @@ from measurements.background import (
 )
 from measurements.beta_gal import BetaGalSettings, measure_beta_gal
 from measurements.columns import Column, Measured, in_physical_units
-from measurements.foci import PanNuclearSettings, measure_foci
-from measurements.foci_response import FociSettings
+from measurements.foci import measure_foci
+from measurements.foci_pan_nuclear import PanNuclearSettings
+from measurements.foci_settings import FociSettings
 from measurements.intensity import measure_intensity
 from measurements.morphology import measure_morphology
 from measurements.quality import (

@@ -190,8 +190,9 @@ class Foci(Lengths):
     """Standard deviation of a focus's blurred spot, in µm; 2.0 px where neither is given."""
     sigma_px: Positive | None = None
     """The same in px."""
-    threshold: Positive = 5.0
-    """Robust noise units above the nucleus's own level that a focus must reach."""
+    threshold: Positive | None = None
+    """Noise units above the nucleus's own level that a focus must reach; without it, the height at
+    which the peaks of an image part into texture and foci."""
 
     @model_validator(mode="before")
     @classmethod

@@ -3,9 +3,11 @@ import pytest
 from scipy import ndimage
 
 from measurements.errors import MeasurementError
-from measurements.foci import PanNuclearSettings, measure_foci
+from measurements.foci import measure_foci
 from measurements.foci_detection import find_foci
-from measurements.foci_response import FociSettings, response_noise
+from measurements.foci_pan_nuclear import PanNuclearSettings
+from measurements.foci_response import response_noise
+from measurements.foci_settings import FociSettings
 from measurements.regions import Regions
 from tests.measurements.label_images import disc, spot
 
@@ -114,7 +116,7 @@ def test_dim_foci_are_found_among_many():
     rng = np.random.default_rng(3)
     grid = [(y, x) for y in range(36, 88, 12) for x in range(36, 88, 12)]
     grid = [p for p in grid if np.hypot(p[0] - 60, p[1] - 60) < 28]
-    many = [(y, x, 120 if i % 2 else 600) for i, (y, x) in enumerate(grid)]
+    many = [(y, x, 150 if i % 2 else 600) for i, (y, x) in enumerate(grid)]
     found = measured(image(many, noise=4, seed=int(rng.integers(9))))[0]["foci_count"][0]
     assert found == len(many)
 
@@ -192,10 +194,11 @@ def test_callers_image_is_untouched():
     "wrong",
     [
         {"sigma": 0},
-        {"background_scale": 1},
+        {"fine": 2.0},
         {"ridge_ratio": 0.5},
         {"noise": -1.0},
-        {"minimum_snr": -1},
+        {"threshold": -1.0},
+        {"sigma": (2.0, 0.0)},
     ],
 )
 def test_refuses_settings_that_cannot_be(wrong):
@@ -203,10 +206,62 @@ def test_refuses_settings_that_cannot_be(wrong):
         FociSettings(**wrong)
 
 
-def test_refuses_stacks_and_wrong_background():
-    with pytest.raises(MeasurementError, match="project z"):
-        find_foci(np.ones((2, 4, 4)), Regions.of(np.ones((2, 4, 4), dtype=int)), SETTINGS)
+def test_refuses_what_does_not_fit():
+    stack = np.ones((2, 4, 4))
+    with pytest.raises(MeasurementError, match="one sigma for each axis"):
+        find_foci(stack, Regions.of(stack.astype(int)), FociSettings(sigma=(2.0, 2.0)))
+    with pytest.raises(MeasurementError, match="was segmented"):
+        find_foci(stack, Regions.of(np.ones((5, 5), dtype=int)), SETTINGS)
     with pytest.raises(MeasurementError, match="one background"):
         measure_foci(
             image(), "c", Regions.of(nuclei()), np.zeros(5), SETTINGS, PanNuclearSettings()
         )
+
+
+def test_foci_of_two_channels_can_be_stacked():
+    regions = Regions.of(nuclei())
+    tables = [
+        measure_foci(image(FOCI, noise=3), name, regions, np.zeros(2), SETTINGS, PAN).foci
+        for name in ("gh2ax", "p53bp1")
+    ]
+    assert list(tables[0]) == list(tables[1])
+    first = next(iter(tables[0]))
+    assert (first.name, first.unit, first.dtype) == ("channel", "key", "str")
+    stacked = np.concatenate([table[first] for table in tables])
+    assert stacked.tolist() == ["gh2ax"] * 4 + ["p53bp1"] * 4
+
+
+def stack_of(foci, noise=2.0):
+    """Nine planes of one nucleus; foci (plane, y, x, height), 1.5 planes and 2 px wide (SD)."""
+    z, y, x = np.mgrid[:9, :80, :80].astype(float)
+    picture = 300.0 + noise * np.random.default_rng(0).standard_normal(z.shape)
+    for plane, row, column, height in foci:
+        distance = ((z - plane) / 1.5) ** 2 + ((y - row) / 2) ** 2 + ((x - column) / 2) ** 2
+        picture += height * np.exp(-distance / 2)
+    return picture
+
+
+def test_stack_parts_foci_that_a_projection_merges():
+    labels = disc((80, 80), 40, 40, 32).astype(int)
+    foci = [(1.8, 40.2, 30.0, 90), (6.3, 40.2, 31.0, 90), (4.0, 55.4, 50.3, 60)]
+    stack = stack_of(foci)
+    settings = FociSettings(sigma=(1.5, 2.0, 2.0))
+    flat = find_foci(stack, Regions.of(labels), settings)
+    deep = find_foci(stack, Regions.of(np.repeat(labels[None], 9, axis=0)), settings)
+    np.testing.assert_array_equal(flat.places, deep.places)
+    places = flat.places[np.argsort(flat.places[:, 0])]
+    np.testing.assert_allclose(places, [foci[0][:3], foci[2][:3], foci[1][:3]], atol=0.3)
+    measured_stack = measure_foci(
+        stack, "c", Regions.of(labels), np.zeros(1), settings, PanNuclearSettings()
+    )
+    columns = {c.name: v for c, v in measured_stack.foci.items()}
+    np.testing.assert_allclose(np.sort(columns["plane"]), [1.8, 4.0, 6.3], atol=0.3)
+    assert (columns["area"] < 40).all()
+    projected = find_foci(stack.max(axis=0), Regions.of(labels), FociSettings(sigma=2.0))
+    assert len(projected.places) == 2
+
+
+def test_lost_pixels_are_no_foci():
+    picture = image(FOCI, noise=3)
+    picture[30:34, 50:54] = np.nan
+    assert measured(picture)[0]["foci_count"][1] == 1

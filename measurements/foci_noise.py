@@ -1,0 +1,114 @@
+"""Noise of a response around each place of a nucleus, with its foci left out."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from measurements.foci_settings import FociSettings
+from measurements.foci_smoothing import (
+    Image,
+    Scales,
+    box,
+    filled,
+    gaussian,
+    per_nucleus,
+    ratio,
+    scaled,
+    step_for,
+    sums,
+    thinned,
+    thinned_scales,
+)
+from measurements.foci_summits import is_summit
+from measurements.regions import divide
+
+# A focus and its flanks, times its SD; what the band-pass makes of a focus ends there.
+FOCUS_REACH = 2.5
+# Summits this many SDs high are left out. A few of them are texture, which costs every place the
+# same little; where foci are dense, higher ones would leave the foci in.
+SUSPECT = 2.5
+PASSES = 2
+# Values beyond this many SDs are cut before they are squared, or what is left of bright foci would
+# count as noise. It costs a normal distribution 4 % of its SD.
+CUT = 2.0
+# How many pixels' worth of evidence, in focus areas, a nucleus as a whole has against a place.
+PRIOR_AREAS = 8.0
+
+
+def local_noise(
+    values: Image, index: NDArray[np.int32], n_nuclei: int, sigmas: Scales, settings: FociSettings
+) -> Image:
+    """SD of the response around each pixel.
+
+    The first estimate is from negative responses, which foci hardly make. What stands out of that
+    is taken for a focus: the response of a focus of that height is subtracted, since the trough
+    that a bright one leaves around itself is no noise, and its core is left out of the next
+    estimate. And again. Where foci leave little of the surroundings, the nucleus as a whole counts
+    instead.
+
+    Args:
+        values: response of the image, mean about 0, 0 outside nuclei.
+        index: image of 1 + row of the nucleus, 0 outside.
+        n_nuclei: number of nuclei.
+        sigmas: SD of a focus along each axis, px.
+        settings: scales of the band-pass and of the surroundings.
+    """
+    step = step_for(sigmas)
+    thin, sparse = thinned(index, step), thinned_scales(sigmas, step)
+    window, prior = scaled(sparse, settings.surroundings), PRIOR_AREAS * _focus_area(sparse)
+    below = np.minimum(thinned(values, step), 0)
+    noise = _spread(below, below < 0, thin, n_nuclei, window, prior)
+    at = np.nonzero((values > 0) & (index > 0) & is_summit(values, sigmas))
+    heights, place = values[at], (*at[:-2], at[-2] // step, at[-1] // step)
+    reach = [2 * max(1, round(FOCUS_REACH * sigma)) + 1 for sigma in sigmas]
+    for _ in range(PASSES):
+        foci = np.zeros_like(values)
+        foci[at] = np.where(heights > SUSPECT * noise[place], heights, 0)
+        free = (thin > 0) & (thinned(ndimage.maximum_filter(foci, reach), step) == 0)
+        rest = thinned(values - _response_of_foci(foci, sigmas, settings), step)
+        cut = CUT * noise
+        noise = _spread(np.clip(rest, -cut, cut), free, thin, n_nuclei, window, prior)
+    return filled(noise, values.shape, step)
+
+
+def _focus_area(sigmas: Scales) -> float:
+    return 2 * np.pi * float(np.prod(sigmas))
+
+
+def _response_of_foci(peaks: Image, sigmas: Scales, settings: FociSettings) -> Image:
+    """Band-pass response of Gaussian foci, given its peaks at their pixels and 0 elsewhere."""
+    widths = [
+        scaled(sigmas, float(np.hypot(1, scale))) for scale in (settings.fine, settings.coarse)
+    ]
+    heights = [float(np.prod(1 / (np.sqrt(2 * np.pi) * np.array(w)))) for w in widths]
+    unit = peaks / np.float32(heights[0] - heights[1])
+    response: Image = gaussian(unit, widths[0]) - gaussian(unit, widths[1])
+    return response
+
+
+def _spread(
+    values: Image,
+    counted: NDArray[np.bool_],
+    index: NDArray[np.int32],
+    n_nuclei: int,
+    window: Scales,
+    prior: float,
+) -> Image:
+    """Root mean square over the counted pixels around each place, drawn to the nucleus's own.
+
+    Relative to each nucleus's own, so that a noisy neighbour does not matter.
+    """
+    weight = counted.astype(np.float32)
+    squares = values**2 * weight
+    counts = sums(weight, index, n_nuclei)
+    total = sums(squares, index, n_nuclei)
+    typical = divide(total.sum(), counts.sum())
+    own = divide(total + prior * np.nan_to_num(typical), counts + prior)
+    own_image = per_nucleus(own, index)
+    relative = ratio(squares, own_image)
+    area = float(np.prod([2 * max(1, round(half)) + 1 for half in window]))
+    near = box(relative, window) * area + np.float32(prior)
+    spread: Image = np.sqrt(near / (box(weight, window) * area + np.float32(prior)) * own_image)
+    # A thinned pixel beside a nucleus stands for pixels in it.
+    beside: Image = ndimage.maximum_filter(spread, 3)
+    return np.where(index > 0, spread, beside)
