@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import ImageError, StudyError
+from pipelines.field.pixels import rgb_to_grey
 from pipelines.images import inspect, open_field
 from pipelines.labels_store import write_label_tiff
 
@@ -73,12 +74,6 @@ def _grey(path: Path, channel: str | None) -> NDArray[np.generic]:
     )
     plane = field.plane("image")
     return rgb_to_grey(plane) if field.picture is not None else plane
-
-
-def rgb_to_grey(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Mean of the three colours, (y, x, 3) -> (y, x) float32: stain of any colour darkens it."""
-    grey: NDArray[np.float32] = np.asarray(rgb, dtype=np.float32).mean(axis=-1)
-    return grey
 
 
 def _name(path: Path) -> str:

@@ -10,7 +10,7 @@ from pipelines.errors import ImageError
 from pipelines.field.pixels import Pixels
 from pipelines.study import Study
 from pipelines.study.settings import CellposeCells, CellposeSettings, ExpandedCells, VoronoiCells
-from segmentation.catalogue import ModelError, known_model_names
+from segmentation.catalogue import ModelError
 from segmentation.cells import Compartments, expand_nuclei, pair, voronoi
 
 
@@ -67,11 +67,10 @@ def _run_model(
     from segmentation.masks import segment
     from segmentation.models import load_model
 
-    known = settings.model in known_model_names()
     gpu = {"auto": None, "yes": True, "no": False}[study.compute.gpu]
     try:
         model = load_model(
-            settings.model if known else str(folder / settings.model),
+            settings.weights(folder),
             gpu=gpu,
             precision=study.compute.precision,
         )

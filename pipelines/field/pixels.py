@@ -42,7 +42,7 @@ def read_pixels(field: Field, study: Study) -> Pixels:
     planes = {name: field.plane(name) for name in field.sources}
     rgb = planes.get(field.picture) if field.picture is not None else None
     if field.picture is not None and rgb is not None:
-        planes[field.picture] = rgb.mean(axis=-1, dtype=np.float32)
+        planes[field.picture] = rgb_to_grey(rgb)
     for _, settings in study.cellpose_settings():
         plane = planes[settings.channel]
         if plane.min() == plane.max():
@@ -51,3 +51,9 @@ def read_pixels(field: Field, study: Study) -> Pixels:
                 "there is nothing to segment; check the exposure or the channel's number"
             )
     return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings)
+
+
+def rgb_to_grey(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Mean of the three colours, (y, x, 3) -> (y, x) float32: stain of any colour darkens it."""
+    grey: NDArray[np.float32] = np.asarray(rgb, dtype=np.float32).mean(axis=-1)
+    return grey

@@ -31,7 +31,7 @@ from pipelines.tables import (
     write_parquet_rows,
     write_text,
 )
-from segmentation.catalogue import known_model_names, weights_file, weights_sha256
+from segmentation.catalogue import weights_file, weights_sha256
 
 IMAGE_ID = Column("image_id", "key", "str", "Name of the image.", "sample table", aggregate=False)
 FAILURE_COLUMNS = ("image_id", "stage", "error")
@@ -225,7 +225,7 @@ def _write_provenance(
     started: float,
 ) -> None:
     """provenance.json: inputs, settings, versions, models and times, and what a report needs."""
-    study, ended = checked.study, time.time()
+    study, folder, ended = checked.study, checked.path.resolve().parent, time.time()
     text = checked.path.read_text(encoding="utf-8")
     content = {
         "study": {
@@ -245,8 +245,10 @@ def _write_provenance(
             "measurement": tasks[0].measurement_key,
         },
         "models": [
-            {"name": name, "sha256": _weights_hash(name, checked.path.resolve().parent)}
-            for name in sorted({part.model for _, part in study.cellpose_settings()})
+            {"name": name, "sha256": _weights_hash(weights)}
+            for name, weights in sorted(
+                {(s.model, s.weights(folder)) for _, s in study.cellpose_settings()}
+            )
         ],
         "seeds": {"gating": SEED},
         "versions": versions(),
@@ -261,8 +263,8 @@ def _write_provenance(
     write_text(layout.provenance, json.dumps(content, indent=1, ensure_ascii=False))
 
 
-def _weights_hash(name: str, folder: Path) -> str | None:
-    path = weights_file(name if name in known_model_names() else str(folder / name))
+def _weights_hash(weights: str) -> str | None:
+    path = weights_file(weights)
     return weights_sha256(path) if path is not None else None
 
 

@@ -36,7 +36,8 @@ THRESHOLD_COLUMNS = (
     "note",
 )
 
-Part = tuple[ImageRow, Path]
+Part = tuple[ImageRow, NDArray[np.float64]]
+"""An image and its cells' values of the column that a rule is about."""
 
 
 @dataclass(frozen=True)
@@ -97,19 +98,21 @@ class Gates:
         ]
 
 
-def decide_gates(study: Study, parts: Sequence[Part]) -> Gates:
+def decide_gates(study: Study, images: Sequence[tuple[ImageRow, Path]]) -> Gates:
     """Derive every threshold of the study from its cells.
 
     Args:
         study: the rules and the design.
-        parts: images with the Parquet file of their rows.
+        images: images with the Parquet file of their rows.
 
     Raises:
         StudyError: a rule names a column that the cells table does not have.
     """
     decided: dict[GateKey, Gate] = {}
     for name, rule in study.positivity.items():
-        _check_column(name, rule, parts)
+        _check_column(name, rule, images)
+        # Read once: with one unit left out at a time the same cells decide many thresholds.
+        parts = [(row, _column(path, rule.of)) for row, path in images]
         for batch in _levels(rule.by, parts):
             members = [p for p in parts if rule.by is None or p[0].sample[rule.by] == batch]
             decided[GateKey(name, batch, None)] = _gate(rule, members, study.statistics)
@@ -143,23 +146,28 @@ def _gate(rule: Positivity, parts: Sequence[Part], design: Statistics | None) ->
         rows = selected([row for row, _ in parts], rule.controls)
         ids = {row.image_id for row in rows}
         parts = [part for part in parts if part[0].image_id in ids]
-    values, units = _values(rule.of, parts, design)
+    values, units = _values(parts, design)
     if rule.rule == "control_percentile":
         return control_percentile(values, percentile=rule.percentile, seed=SEED, units=units)
     decide = two_component if rule.rule == "gmm" else otsu
     return decide(values, seed=SEED, units=units)
 
 
+def _column(path: Path, name: str) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = pq.read_table(path, columns=[name]).column(0).to_numpy()
+    return values.astype(np.float64)
+
+
 def _values(
-    column: str, parts: Sequence[Part], design: Statistics | None
+    parts: Sequence[Part], design: Statistics | None
 ) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
     """The column's values, and for each cell its unit (its image, where no unit is known)."""
-    values = [pq.read_table(path, columns=[column]).column(0).to_numpy() for _, path in parts]
+    values = [v for _, v in parts]
     names = [str(row.sample[design.unit]) if design else row.image_id for row, _ in parts]
     units = [np.full(len(v), name) for v, name in zip(values, names, strict=True)]
     if not values:
         return np.zeros(0), np.zeros(0, dtype=np.str_)
-    return np.concatenate(values).astype(np.float64), np.concatenate(units)
+    return np.concatenate(values), np.concatenate(units)
 
 
 def _reference_units(
@@ -186,10 +194,10 @@ def _unit(study: Study) -> str:
     return study.statistics.unit
 
 
-def _check_column(name: str, rule: Positivity, parts: Sequence[Part]) -> None:
-    if not parts:
+def _check_column(name: str, rule: Positivity, images: Sequence[tuple[ImageRow, Path]]) -> None:
+    if not images:
         return
-    known = pq.read_schema(parts[0][1]).names
+    known = pq.read_schema(images[0][1]).names
     if rule.of not in known:
         raise StudyError(
             f"positivity.{name}.of: the cells table has no column '{rule.of}'; "

@@ -131,14 +131,14 @@ def _model_hashes(study: Study, folder: Path) -> dict[str, str]:
 
     Cellpose's own models stand for themselves, by name: their file may not be here yet.
     """
-    names = {part.model for _, part in study.cellpose_settings()}
-    return {name: _model_hash(name, folder) for name in sorted(names)}
+    settings = {s.model: s.weights(folder) for _, s in study.cellpose_settings()}
+    return {name: _model_hash(name, settings[name]) for name in sorted(settings)}
 
 
-def _model_hash(name: str, folder: Path) -> str:
+def _model_hash(name: str, weights: str) -> str:
     if name in known_model_names() and name != COMPACT:
         return name
-    path = weights_file(name if name == COMPACT else str(folder / name))
+    path = weights_file(weights)
     assert path is not None  # only stock models may be absent
     return weights_sha256(path)
 

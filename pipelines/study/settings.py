@@ -4,11 +4,13 @@ A new measurement is a model here, with its own ``type``, added to `Measurement`
 """
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.errors import StudyError
+from segmentation.catalogue import known_model_names
 
 
 def _column_name(name: str) -> str:
@@ -92,6 +94,10 @@ class CellposeSettings(Lengths):
     """Largest flow error of an object that is kept; 0 keeps all (Cellpose's default 0.4)."""
     cellprob_threshold: float = 0.0
     """Pixels above this cell logit belong to objects (Cellpose's default 0)."""
+
+    def weights(self, folder: Path) -> str:
+        """The model as `segmentation` takes it: a known name, or a path that starts at `folder`."""
+        return self.model if self.model in known_model_names() else str(folder / self.model)
 
 
 class CellposeCells(CellposeSettings):
