@@ -202,21 +202,27 @@ def fixed(value: float) -> Gate:
     return Gate("fixed", float(value), 0)
 
 
-def corrected_fraction(observed: float, alpha: float) -> float:
+def corrected_fraction(observed: ArrayLike, alpha: float) -> Floats:
     """Positive fraction without the negatives above the threshold, (observed - α) / (1 - α).
 
     Rogan & Gladen 1978 (Am. J. Epidemiol. 107:71) with specificity 1 - α and sensitivity 1: a
-    lower bound where positive cells stay below the threshold. Clipped to [0, 1], which biases the
-    mean of many small fractions upwards. NaN where either number is NaN.
+    lower bound where positive cells stay below the threshold. Below 0 where fewer cells than α are
+    above it; not clipped there, since the mean of clipped fractions is too high.
+
+    Args:
+        observed: fractions of cells above the threshold; NaN stays NaN.
+        alpha: fraction of negative cells above it; NaN where that is unknown gives NaN.
 
     Raises:
         MeasurementError: observed is outside [0, 1] or alpha outside [0, 1).
     """
-    if observed < 0 or observed > 1 or alpha < 0 or alpha >= 1:
+    fractions = np.asarray(observed, dtype=np.float64)
+    if np.any((fractions < 0) | (fractions > 1)) or alpha < 0 or alpha >= 1:
         raise MeasurementError(
-            f"observed {observed} and alpha {alpha} were given; expected fractions, alpha below 1"
+            f"observed {fractions} and alpha {alpha} were given; expected fractions, alpha below 1"
         )
-    return float(np.clip((observed - alpha) / (1 - alpha), 0.0, 1.0))
+    corrected: Floats = (fractions - alpha) / (1 - alpha)
+    return corrected
 
 
 def positive(values: ArrayLike, gate: Gate) -> NDArray[np.bool_]:

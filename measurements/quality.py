@@ -86,6 +86,11 @@ SATURATED_CELL = Column(
     "[judgement] over 1 % of its pixels",
 )
 
+IMAGE_QUALITY = (
+    SATURATED_FRACTION, IMAGE_BACKGROUND, FOCUS, UNEVENNESS, SATURATED, CONSTANT, UNEVEN_LIGHT
+)  # fmt: skip
+"""Columns of `measure_image_quality`."""
+
 IMMERKAER_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float64)
 MINIMUM_PILE = 10
 PILE_FACTOR = 10.0

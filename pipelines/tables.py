@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from measurements.columns import Column, Measured
 from pipelines.files import replacing
 
-DEFINITION = ("unit", "meaning", "source")
+ARROW_NAMES = {"float64": "double", "str": "string"}
 
 
 def arrow_table(measured: Measured) -> pa.Table:
@@ -74,12 +74,23 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def definitions(schema: pa.Schema, table: str) -> list[dict[str, str]]:
-    """The columns table: one row for each field of `schema`, from the field's own metadata."""
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """The columns of a Parquet table, from the metadata of its fields."""
+    return [_column_of(field, _metadata(field)) for field in schema]
+
+
+def definition_rows(table: str, columns: Iterable[Column]) -> list[dict[str, str]]:
+    """Rows of the columns table, one for each column of `table`."""
     return [
-        {"table": table, "column": field.name, "dtype": str(field.type)}
-        | {key: _metadata(field).get(key, "") for key in DEFINITION}
-        for field in schema
+        {
+            "table": table,
+            "column": column.name,
+            "unit": column.unit,
+            "dtype": ARROW_NAMES.get(column.dtype, column.dtype),
+            "meaning": column.meaning,
+            "source": column.source,
+        }
+        for column in columns
     ]
 
 
@@ -130,6 +141,17 @@ def _field(column: Column, array: pa.Array) -> tuple[pa.Field, pa.Array]:
         "aggregate": "true" if column.aggregate else "false",
     }
     return pa.field(column.name, array.type, metadata=metadata), array
+
+
+def _column_of(field: pa.Field, said: Mapping[str, str]) -> Column:
+    return Column(
+        name=field.name,
+        unit=said.get("unit", ""),
+        dtype=str(field.type),
+        meaning=said.get("meaning", ""),
+        source=said.get("source", ""),
+        aggregate=said.get("aggregate") == "true",
+    )
 
 
 def _metadata(field: pa.Field) -> dict[str, str]:

@@ -1,15 +1,47 @@
 """What images.csv says of one image beside its cells: flags, quality, score."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.quality import QualityLimits, measure_image_quality
+from measurements.columns import Column
+from measurements.quality import IMAGE_QUALITY, QualityLimits, measure_image_quality
 from pipelines.errors import ImageError
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
 from segmentation.scores import score
 
 SCORE_THRESHOLDS = (0.5, 0.75)
+SCORES = "segmentation.scores: objects matched to annotated nuclei by overlap (IoU)"
+NO_CELLS = Column("no_cells", "flag", "bool", "No cell was found in the image.", "n_cells = 0")
+OF_THE_IMAGE = (
+    Column("height_px", "px", "int64", "Rows of the image.", "image file"),
+    Column("width_px", "px", "int64", "Columns of the image.", "image file"),
+    Column(
+        "pixel_size_um", "µm", "float64", "Edge of a pixel; empty where unknown.",
+        "study file, else image file",
+    ),
+    Column(
+        "flags", "key", "str", "Flags that the image carries, with ; between them.",
+        "table image_flags",
+    ),
+    Column("warnings", "key", "str", "What reading the image brought up.", "image file"),
+    Column("score_n_truth", "count", "int64", "Annotated nuclei.", "truth_nuclei"),
+    Column(
+        "score_ap50", "1", "float64", "True positives / (true positives + false positives + "
+        "false negatives) at IoU 0.5.", SCORES,
+    ),
+    Column("score_ap75", "1", "float64", "The same at IoU 0.75.", SCORES),
+    Column("score_f1", "1", "float64", "F1 at IoU 0.5.", SCORES),
+    NO_CELLS,
+)  # fmt: skip
+
+
+def summary_columns(channels: Sequence[str]) -> list[Column]:
+    """All that an image can say of itself: columns of images.csv, and flags (unit ``flag``)."""
+    quality = [column.bind(channel=name) for name in channels for column in IMAGE_QUALITY]
+    return [*OF_THE_IMAGE, *quality]
 
 
 def _quality(pixels: Pixels, labels: Labels) -> dict[str, float | bool]:
@@ -32,7 +64,7 @@ def summarise_image(
     """The image's own columns of images.csv."""
     quality = _quality(pixels, labels)
     flags = [name for name, value in quality.items() if value is True]
-    flags += ["no_cells"] if n_cells == 0 else []
+    flags += [NO_CELLS.name] if n_cells == 0 else []
     values = {name: value for name, value in quality.items() if not isinstance(value, bool)}
     height, width = labels.cells.shape
     return {

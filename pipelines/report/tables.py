@@ -13,7 +13,8 @@ from pipelines.report.outcomes import outcome_columns
 MAX_ROWS = 200
 MAX_OUTCOMES = 6
 MAX_QUALITY = 10
-AGGREGATES = ("_mean", "_median", "_sd", "_fraction")
+AGGREGATES = ("_mean", "_median", "_sd", "_fraction", "_corrected_fraction")
+LEVELS = ("images", "samples", "groups")
 COUNTS = ("n_units", "n_images", "n_cells", "n_excluded")
 LISTS = ("flags", "warnings")
 SCORES = {
@@ -63,10 +64,14 @@ def failures_table(run: RunData) -> Table | None:
 
 
 def glossary_table(run: RunData) -> Table | None:
-    """Every column with its unit, meaning and source."""
+    """Every column with its unit, meaning and source, but those that repeat a column of cells."""
     wanted = ("table", "column", "unit", "dtype", "meaning", "source")
     frame = run.tables["columns"]
     names = [name for name in wanted if name in frame.columns]
+    if {"table", "column"} <= set(names):
+        repeated = {*run.definitions, *_summaries(run)}
+        ours = pl.col("table").is_in(LEVELS) & pl.col("column").is_in(list(repeated))
+        frame = frame.filter(~ours)
     rows = tuple(tuple(text or "" for text in row) for row in frame.select(names).iter_rows())
     return Table(tuple(Head(readable(name)) for name in names), rows) if rows else None
 
@@ -175,10 +180,15 @@ def _pair(mean: float | None, spread: float | None, scale: float, sign: str) -> 
 
 def _quality_columns(run: RunData, frame: pl.DataFrame) -> list[str]:
     """Columns of an image that are neither keys nor summaries of its cells."""
-    known = {"image_id", *COUNTS, *LISTS, *SCORES, *run.keys}
-    summaries = {name + suffix for name in run.definitions for suffix in AGGREGATES}
-    rest = [name for name in frame.columns if name not in known | summaries]
+    known = {"image_id", *COUNTS, *LISTS, *SCORES, *run.keys, *_summaries(run)}
+    rest = [name for name in frame.columns if name not in known]
     return [name for name in rest if _numbers(frame[name])][:MAX_QUALITY]
+
+
+def _summaries(run: RunData) -> list[str]:
+    """Names that aggregates of the cells' columns may have, SDs between units among them."""
+    names = [name + suffix for name in run.definitions for suffix in AGGREGATES]
+    return names + [f"{name}_sd" for name in names]
 
 
 def _plain(frame: pl.DataFrame, names: Sequence[str], source: str) -> Table | None:

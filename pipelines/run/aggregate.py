@@ -3,10 +3,12 @@
 A group's mean is the mean of its units' means, never of its cells: cells are not the n.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+
+from measurements.gating import corrected_fraction
 
 KEPT = "_kept"
 
@@ -17,6 +19,7 @@ def summarise_cells(
     numbers: Sequence[str],
     flags: Sequence[str],
     exclude: Sequence[str],
+    alphas: Mapping[str, float],
 ) -> pl.DataFrame:
     """Count cells and summarise every column for each combination of `keys`.
 
@@ -26,6 +29,8 @@ def summarise_cells(
         numbers: number columns, summarised as NAME_mean, NAME_median and NAME_sd (n - 1).
         flags: boolean columns, summarised as NAME_fraction.
         exclude: boolean columns; a cell that carries any is counted in n_excluded alone.
+        alphas: share of negative cells that a flag is on by its definition; such a flag also gets
+            NAME_corrected_fraction (`measurements.gating.corrected_fraction`).
 
     Returns:
         keys, n_cells, n_excluded, then the summaries; sorted by keys. One column is read at a
@@ -45,6 +50,8 @@ def summarise_cells(
                 number.median().alias(f"{name}_median"),
                 number.std().alias(f"{name}_sd"),
             )
+        if name in alphas:
+            summary = summary.with_columns(_corrected(summary, name, alphas[name]))
         result = result.join(summary, on=list(keys), how="left", nulls_equal=True)
     return result.sort(keys)
 
@@ -58,7 +65,8 @@ def summarise_units(units: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
 
     Returns:
         groups, n_units, n_images, n_cells, then for each NAME_mean or NAME_fraction of the units
-        its mean over units and, as NAME_mean_sd or NAME_fraction_sd, its SD between units.
+        its mean over units and, as NAME_mean_sd or NAME_fraction_sd, its SD between units; in the
+        order in which the groups first stand in `units`.
     """
     outcomes = [name for name in units.columns if name.endswith(("_mean", "_fraction"))]
     summaries = [
@@ -66,15 +74,36 @@ def summarise_units(units: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
         for name in outcomes
         for summary in (pl.col(name).mean(), pl.col(name).std().alias(f"{name}_sd"))
     ]
-    return (
-        units.group_by(groups, maintain_order=True)
-        .agg(
-            pl.len().alias("n_units"),
-            pl.col("n_images").sum(),
-            pl.col("n_cells").sum(),
-            *summaries,
-        )
-        .sort(groups)
+    return units.group_by(groups, maintain_order=True).agg(
+        pl.len().alias("n_units"),
+        pl.col("n_images").sum(),
+        pl.col("n_cells").sum(),
+        *summaries,
+    )
+
+
+def reference_first(
+    frame: pl.DataFrame, columns: Sequence[str], reference: Mapping[str, object]
+) -> pl.DataFrame:
+    """Sort by columns, in each of them the reference level before all others.
+
+    Args:
+        frame: any table with these columns.
+        columns: the most important one first.
+        reference: level of some of them, as the table has it.
+    """
+    order: list[pl.Expr] = []
+    for name in columns:
+        if name in reference:
+            order.append(pl.col(name).eq_missing(pl.lit(reference[name])).not_())
+        order.append(pl.col(name))
+    return frame.sort(order, nulls_last=True, maintain_order=True) if order else frame
+
+
+def _corrected(summary: pl.DataFrame, flag: str, alpha: float) -> pl.Series:
+    observed = summary[f"{flag}_fraction"].to_numpy()
+    return pl.Series(f"{flag}_corrected_fraction", corrected_fraction(observed, alpha)).fill_nan(
+        None
     )
 
 
@@ -86,5 +115,6 @@ def _counts(cells: Path, keys: Sequence[str], exclude: Sequence[str]) -> pl.Data
 def _read(cells: Path, keys: Sequence[str], exclude: Sequence[str], *names: str) -> pl.DataFrame:
     """The keys, the named columns, and whether each cell is kept."""
     wanted = list(dict.fromkeys((*keys, *exclude, *names)))
-    excluded = pl.any_horizontal(*exclude) if exclude else pl.lit(value=False)
+    flags = [pl.col(name).fill_null(value=False) for name in exclude]
+    excluded = pl.any_horizontal(flags) if flags else pl.lit(value=False)
     return pl.read_parquet(cells, columns=wanted).with_columns((~excluded).alias(KEPT))

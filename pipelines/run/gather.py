@@ -7,25 +7,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from measurements.columns import Column
 from pipelines.errors import StudyError
-from pipelines.run.aggregate import summarise_cells, summarise_units
-from pipelines.run.layout import Layout, read_part
-from pipelines.run.positivity import SEED, THRESHOLD_COLUMNS, Gates, decide_gates, gate_cells
+from pipelines.field.summary import summary_columns
+from pipelines.run.layout import Layout
+from pipelines.run.levels import write_levels
+from pipelines.run.parts import Part, read_parts
+from pipelines.run.positivity import (
+    SEED,
+    THRESHOLD_COLUMNS,
+    Gates,
+    decide_gates,
+    positive_columns,
+)
 from pipelines.run.provenance import fingerprint, machine, versions
 from pipelines.run.task import Failure, ImageOutcome, ImageTask
 from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
 from pipelines.study.design import group_columns, unit_columns
+from pipelines.study.messages import nearest
 from pipelines.study.samples import ImageRow, Samples
 from pipelines.tables import (
-    aggregated_columns,
-    definitions,
+    append_arrow,
+    columns_of,
+    definition_rows,
     with_constants,
     write_csv,
     write_parquet_rows,
@@ -34,8 +43,21 @@ from pipelines.tables import (
 from segmentation.catalogue import weights_file, weights_sha256
 
 IMAGE_ID = Column("image_id", "key", "str", "Name of the image.", "sample table", aggregate=False)
-FAILURE_COLUMNS = ("image_id", "stage", "error")
-COLUMN_COLUMNS = ("table", "column", "unit", "dtype", "meaning", "source")
+FAILURE_COLUMNS = (
+    IMAGE_ID,
+    Column("stage", "key", "str", "Where it failed: read, segment, measure or write.", "run"),
+    Column("error", "key", "str", "Why, in words.", "run"),
+)
+COLUMN_COLUMNS = (
+    Column("table", "key", "str", "Table without its ending; image_flags are the flags in "
+           "images.csv.", "run"),
+    Column("column", "key", "str", "Column of the table.", "run"),
+    Column("unit", "key", "str", "Unit of its values: a.u. for grey values of the file, 1 for "
+           "ratios, flag for true and false, key for names.", "run"),
+    Column("dtype", "key", "str", "Type of its values, as Parquet has it.", "run"),
+    Column("meaning", "key", "str", "What it is.", "run"),
+    Column("source", "key", "str", "Where the definition comes from.", "run"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,14 +67,6 @@ class Gathered:
     n_images: int
     n_cells: int
     n_failed: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One image that is in the tables."""
-
-    row: ImageRow
-    marker: Mapping[str, Any]
 
 
 def gather(
@@ -72,29 +86,35 @@ def gather(
         started: seconds since the epoch.
     """
     layout = Layout(output)
-    parts = _parts(checked.samples, layout, tasks[0].measurement_key)
+    parts = read_parts(checked.samples.rows, layout, tasks[0].measurement_key)
     failures = _failures(checked.samples, layout, outcomes)
-    gates = decide_gates(
-        checked.study, [(part.row, layout.cells_part(part.row.image_id)) for part in parts]
-    )
-    _write_rows(parts, layout, checked.samples.columns, gates)
-    _write_aggregates(checked, parts, layout)
-    _write_columns(layout)
-    write_csv(layout.table("thresholds"), gates.rows(), THRESHOLD_COLUMNS)
-    write_csv(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)
+    gates = decide_gates(checked.study, parts)
+    _write_rows(parts, layout, checked, gates)
+    tables = {
+        path.stem: columns_of(pq.read_schema(path))
+        for path in (layout.cells, layout.foci)
+        if path.is_file()
+    }
+    tables |= write_levels(checked, parts, layout, gates)
+    _write_table(layout.table("thresholds"), gates.rows(), THRESHOLD_COLUMNS)
+    _write_table(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)
+    of_images = summary_columns(tuple(checked.study.channels))
+    tables |= {
+        "image_flags": [column for column in of_images if column.unit == "flag"],
+        "thresholds": list(THRESHOLD_COLUMNS),
+        "failures": list(FAILURE_COLUMNS),
+        "columns": list(COLUMN_COLUMNS),
+    }
+    rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
+    _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
     _write_provenance(checked, layout, parts, tasks, started)
-    n_cells = sum(part.marker["n_cells"] for part in parts)
-    return Gathered(len(parts), n_cells, len(failures))
+    return Gathered(len(parts), sum(part.n_cells for part in parts), len(failures))
 
 
-def _parts(samples: Samples, layout: Layout, measurement_key: str) -> list[_Part]:
-    """The images measured with the present settings, in the order of the sample table."""
-    found = [(row, read_part(layout, row.image_id)) for row in samples.rows]
-    return [
-        _Part(row, marker)
-        for row, marker in found
-        if marker is not None and marker["measurement_key"] == measurement_key
-    ]
+def _write_table(
+    path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[Column]
+) -> None:
+    write_csv(path, rows, [column.name for column in columns])
 
 
 def _failures(samples: Samples, layout: Layout, outcomes: Iterable[ImageOutcome]) -> list[Failure]:
@@ -111,37 +131,36 @@ def _failures(samples: Samples, layout: Layout, outcomes: Iterable[ImageOutcome]
     return [failure for failure in chosen if failure is not None]
 
 
-def _write_rows(
-    parts: Sequence[_Part], layout: Layout, sample_columns: Sequence[str], gates: Gates
-) -> None:
+def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: Gates) -> None:
     """tables/cells.parquet and foci.parquet, one image at a time."""
-    _check_names(parts, layout, sample_columns)
+    sample_columns = checked.samples.columns
+    _check_names(parts, sample_columns)
+    _check_excluded(parts, checked.study.exclude.flags, gates)
     columns = _sample_definitions(parts, sample_columns)
-    with_foci = [part for part in parts if layout.foci_part(part.row.image_id).is_file()]
+    foci = [part for part in parts if layout.foci_part(part.image_id).is_file()]
     write_parquet_rows(
         layout.cells,
-        (
-            with_constants(
-                gate_cells(pq.read_table(layout.cells_part(p.row.image_id)), p.row, gates),
-                _constants(p.row, columns),
-            )
-            for p in parts
-        ),
+        (with_constants(_gated(part, gates), _constants(part.row, columns)) for part in parts),
     )
     write_parquet_rows(
         layout.foci,
         (
-            with_constants(
-                pq.read_table(layout.foci_part(p.row.image_id)), _constants(p.row, columns)
-            )
-            for p in with_foci
+            with_constants(pq.read_table(layout.foci_part(p.image_id)), _constants(p.row, columns))
+            for p in foci
         ),
     )
 
 
-def _check_names(parts: Sequence[_Part], layout: Layout, sample_columns: Sequence[str]) -> None:
+def _gated(part: Part, gates: Gates) -> pa.Table:
+    table = part.table()
+    for column, called in positive_columns(part, gates):
+        table = append_arrow(table, column, called)
+    return table
+
+
+def _check_names(parts: Sequence[Part], sample_columns: Sequence[str]) -> None:
     """A sample column must not hide a measured one."""
-    measured = pq.read_schema(layout.cells_part(parts[0].row.image_id)).names if parts else []
+    measured = parts[0].names if parts else []
     if twice := sorted({*sample_columns} & {IMAGE_ID.name, *measured}):
         raise StudyError(
             f"samples: {', '.join(twice)}: senescope measures a column of that name; "
@@ -149,12 +168,23 @@ def _check_names(parts: Sequence[_Part], layout: Layout, sample_columns: Sequenc
         )
 
 
+def _check_excluded(parts: Sequence[Part], flags: Sequence[str], gates: Gates) -> None:
+    """A flag that no cell can carry would exclude nothing, in silence."""
+    known = {*parts[0].names, *(f"{name}_positive" for name in gates.rules)} if parts else {*flags}
+    for flag in flags:
+        if flag not in known:
+            raise StudyError(
+                f"exclude.flags: the cells table has no column '{flag}'; {nearest(flag, known)} "
+                "What was measured is kept."
+            )
+
+
 def _constants(row: ImageRow, columns: Sequence[Column]) -> dict[Column, Value]:
     """The image's id and sample columns, the same in each of its rows."""
     return {IMAGE_ID: row.image_id, **{c: row.sample[c.name] for c in columns}}
 
 
-def _sample_definitions(parts: Sequence[_Part], names: Sequence[str]) -> list[Column]:
+def _sample_definitions(parts: Sequence[Part], names: Sequence[str]) -> list[Column]:
     return [
         Column(name, "", _dtype([part.row.sample[name] for part in parts]),
                f"Sample column '{name}'.", "sample table", aggregate=False)
@@ -169,58 +199,10 @@ def _dtype(values: Iterable[object]) -> str:
     return "float64" if float in kinds else "int64"
 
 
-def _write_aggregates(checked: Checked, parts: Sequence[_Part], layout: Layout) -> None:
-    """images.csv, samples.csv and groups.csv."""
-    if not parts:
-        for level in ("images", "samples", "groups"):
-            write_csv(layout.table(level), [], ("n_cells",))
-        return
-    study, samples = checked.study, checked.samples
-    numbers, flags = aggregated_columns(pq.read_schema(layout.cells))
-    present = set(pq.read_schema(layout.cells).names)
-    exclude = [name for name in study.exclude.flags if name in present]
-    units, groups = unit_columns(study, samples) or ("image_id",), group_columns(study)
-    base = pl.from_dicts(
-        [{"image_id": p.row.image_id, **p.row.sample} for p in parts], infer_schema_length=None
-    )
-    quality = pl.from_dicts([dict(p.marker["summary"]) for p in parts], infer_schema_length=None)
-    images = _joined(
-        base.hstack(quality), summarise_cells(layout.cells, ["image_id"], numbers, flags, exclude)
-    )
-    counts = base.group_by(units, maintain_order=True).agg(pl.len().alias("n_images"))
-    by_unit = _joined(counts, summarise_cells(layout.cells, units, numbers, flags, exclude))
-    _write_frame(layout.table("images"), images)
-    _write_frame(layout.table("samples"), by_unit.sort(units, nulls_last=True))
-    by_group = summarise_units(by_unit, groups) if groups else pl.DataFrame()
-    _write_frame(layout.table("groups"), by_group)
-
-
-def _joined(base: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
-    """`base` with the summaries behind it; a row without a cell has n_cells 0."""
-    keys = [name for name in base.columns if name in summary.columns]
-    joined = base.join(summary, on=keys, how="left", nulls_equal=True, maintain_order="left")
-    return joined.with_columns(pl.col("n_cells", "n_excluded").fill_null(0))
-
-
-def _write_frame(path: Path, frame: pl.DataFrame) -> None:
-    write_csv(path, frame.to_dicts(), frame.columns or ["n_units"])
-
-
-def _write_columns(layout: Layout) -> None:
-    """tables/columns.csv, from the definitions in the tables themselves."""
-    rows = [
-        row
-        for path in (layout.cells, layout.foci)
-        if path.is_file()
-        for row in definitions(pq.read_schema(path), path.stem)
-    ]
-    write_csv(layout.table("columns"), rows, COLUMN_COLUMNS)
-
-
 def _write_provenance(
     checked: Checked,
     layout: Layout,
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     tasks: Sequence[ImageTask],
     started: float,
 ) -> None:
@@ -256,9 +238,7 @@ def _write_provenance(
         "started": _iso(started),
         "finished": _iso(ended),
         "seconds": round(ended - started, 1),
-        "images": [
-            {"image_id": part.row.image_id, "files": part.marker["files"]} for part in parts
-        ],
+        "images": [{"image_id": part.image_id, "files": part.marker["files"]} for part in parts],
     }
     write_text(layout.provenance, json.dumps(content, indent=1, ensure_ascii=False))
 

@@ -1,43 +1,59 @@
 """Positive cells: thresholds from the study's own cells, and what decided each of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from measurements.columns import Column
 from measurements.gating import Gate, control_percentile, fixed, otsu, positive, two_component
 from pipelines.errors import StudyError
+from pipelines.run.parts import Part
 from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
 from pipelines.study.messages import nearest
-from pipelines.study.model import Positivity, Statistics, Study
+from pipelines.study.model import Positivity, Scalar, Statistics, Study
 from pipelines.study.samples import ImageRow
-from pipelines.tables import append_arrow
 
 SEED = 0
-THRESHOLD_COLUMNS = (
-    "name",
-    "of",
-    "rule",
-    "by",
-    "batch",
-    "left_out_unit",
-    "threshold",
-    "ci_low",
-    "ci_high",
-    "n_cells",
-    "alpha",
-    "observed_control_fraction",
-    "note",
-)
+GATE = "measurements.gating"
 
-Part = tuple[ImageRow, NDArray[np.float64]]
-"""An image and its cells' values of the column that a rule is about."""
+
+def _key(name: str, meaning: str) -> Column:
+    return Column(name, "key", "str", meaning, "study file", aggregate=False)
+
+
+def _number(name: str, unit: str, meaning: str, source: str = GATE) -> Column:
+    return Column(name, unit, "float64", meaning, source)
+
+
+THRESHOLD_COLUMNS = (
+    _key("name", "Positivity rule; the cells' column is NAME_positive."),
+    _key("of", "Column of the cells table that the threshold is set on."),
+    _key("rule", "How it was decided: control_percentile, two_component, otsu or fixed."),
+    _key("controls", "Sample columns and values of the control images."),
+    _key("by", "Sample column of batches, where each has a threshold of its own."),
+    _key("batch", "The batch that it is for; empty where there is one for all."),
+    _key(
+        "left_out_unit",
+        "Control unit that it judges and was not derived from; empty for all other units.",
+    ),
+    _number("threshold", "unit of the column", "Cells above it are positive; empty if refused."),
+    _number("ci_low", "unit of the column", "Lower end of its 95 % interval.",
+            "bootstrap of whole units; Hesterberg 2015 (Am. Stat. 69:371)"),
+    _number("ci_high", "unit of the column", "Upper end of its 95 % interval.",
+            "bootstrap of whole units; Hesterberg 2015 (Am. Stat. 69:371)"),
+    Column("n_cells", "count", "int64", "Cells that it was derived from, excluded ones left out.",
+           GATE),
+    _number("alpha", "1", "Share of negative cells expected above it.", "1 - percentile / 100"),
+    _number("observed_control_fraction", "1", "Share of those control cells above it.", GATE),
+    _key("note", "Why there is none, or what to bear in mind."),
+)  # fmt: skip
+
+Values = tuple[ImageRow, NDArray[np.float64]]
+"""An image and its kept cells' values of the column that a rule is about."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +77,28 @@ class Gates:
     """Every threshold of a study.
 
     Attributes:
-        study: the rules.
+        rules: by their names.
+        unit: sample column of the units; None without statistics.
         decided: the thresholds.
     """
 
-    study: Study
+    rules: Mapping[str, Positivity]
+    unit: str | None
     decided: Mapping[GateKey, Gate]
+
+    def alphas(self) -> dict[str, float]:
+        """Flag column -> share of negative cells above its threshold, where its rule sets it."""
+        return {
+            f"{name}_positive": 1 - rule.percentile / 100
+            for name, rule in self.rules.items()
+            if rule.rule == "control_percentile"
+        }
 
     def gate_of(self, name: str, row: ImageRow) -> Gate:
         """The threshold of rule `name` for the cells of one image."""
-        rule = self.study.positivity[name]
+        rule = self.rules[name]
         batch = row.sample[rule.by] if rule.by else None
-        unit = row.sample[self.study.statistics.unit] if self.study.statistics else None
+        unit = row.sample[self.unit] if self.unit else None
         own = self.decided.get(GateKey(name, batch, unit))
         return own if own is not None else self.decided[GateKey(name, batch, None)]
 
@@ -81,9 +107,10 @@ class Gates:
         return [
             {
                 "name": key.name,
-                "of": self.study.positivity[key.name].of,
+                "of": self.rules[key.name].of,
                 "rule": gate.rule,
-                "by": self.study.positivity[key.name].by,
+                "controls": _in_words(self.rules[key.name].controls),
+                "by": self.rules[key.name].by,
                 "batch": key.batch,
                 "left_out_unit": key.left_out,
                 "threshold": gate.threshold,
@@ -98,47 +125,47 @@ class Gates:
         ]
 
 
-def decide_gates(study: Study, images: Sequence[tuple[ImageRow, Path]]) -> Gates:
-    """Derive every threshold of the study from its cells.
+def decide_gates(study: Study, parts: Sequence[Part]) -> Gates:
+    """Derive every threshold of the study from its cells, those that it excludes left out.
 
     Args:
         study: the rules and the design.
-        images: images with the Parquet file of their rows.
+        parts: the images.
 
     Raises:
         StudyError: a rule names a column that the cells table does not have.
     """
     decided: dict[GateKey, Gate] = {}
+    kept = [part.kept(study.exclude.flags) for part in parts] if study.positivity else []
     for name, rule in study.positivity.items():
-        _check_column(name, rule, images)
+        _check_column(name, rule, parts)
         # Read once: with one unit left out at a time the same cells decide many thresholds.
-        parts = [(row, _column(path, rule.of)) for row, path in images]
-        for batch in _levels(rule.by, parts):
-            members = [p for p in parts if rule.by is None or p[0].sample[rule.by] == batch]
+        read = [(p.row, p.values(rule.of)[k]) for p, k in zip(parts, kept, strict=True)]
+        for batch in _levels(rule.by, read):
+            members = [p for p in read if rule.by is None or p[0].sample[rule.by] == batch]
             decided[GateKey(name, batch, None)] = _gate(rule, members, study.statistics)
             for unit in _reference_units(rule, study.statistics, members):
                 others = [p for p in members if p[0].sample[_unit(study)] != unit]
                 decided[GateKey(name, batch, unit)] = _gate(rule, others, study.statistics)
-    return Gates(study, decided)
+    unit_column = study.statistics.unit if study.statistics else None
+    return Gates(study.positivity, unit_column, decided)
 
 
-def gate_cells(table: pa.Table, row: ImageRow, gates: Gates) -> pa.Table:
-    """Add NAME_positive for every rule to one image's rows; null where a threshold was refused."""
-    for name, rule in gates.study.positivity.items():
-        gate = gates.gate_of(name, row)
-        table = append_arrow(table, _definition(name, rule), _called(table, rule, gate))
-    return table
+def positive_columns(part: Part, gates: Gates) -> Iterable[tuple[Column, pa.Array]]:
+    """NAME_positive of every rule for one image; null where a threshold was refused."""
+    for name, rule in gates.rules.items():
+        gate = gates.gate_of(name, part.row)
+        yield _definition(name, rule), _called(part.values(rule.of), gate)
 
 
-def _called(table: pa.Table, rule: Positivity, gate: Gate) -> pa.Array:
+def _called(values: NDArray[np.float64], gate: Gate) -> pa.Array:
     """Whether each cell is positive; null where it has no value or the threshold was refused."""
     if np.isnan(gate.threshold):
-        return pa.nulls(table.num_rows, pa.bool_())
-    values = table.column(rule.of).to_numpy().astype(np.float64)
+        return pa.nulls(values.size, pa.bool_())
     return pa.array(positive(values, gate), mask=np.isnan(values))
 
 
-def _gate(rule: Positivity, parts: Sequence[Part], design: Statistics | None) -> Gate:
+def _gate(rule: Positivity, parts: Sequence[Values], design: Statistics | None) -> Gate:
     if rule.rule == "fixed":
         assert rule.value is not None  # held by Positivity
         return fixed(rule.value)
@@ -153,13 +180,8 @@ def _gate(rule: Positivity, parts: Sequence[Part], design: Statistics | None) ->
     return decide(values, seed=SEED, units=units)
 
 
-def _column(path: Path, name: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = pq.read_table(path, columns=[name]).column(0).to_numpy()
-    return values.astype(np.float64)
-
-
 def _values(
-    parts: Sequence[Part], design: Statistics | None
+    parts: Sequence[Values], design: Statistics | None
 ) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
     """The column's values, and for each cell its unit (its image, where no unit is known)."""
     values = [v for _, v in parts]
@@ -171,7 +193,7 @@ def _values(
 
 
 def _reference_units(
-    rule: Positivity, design: Statistics | None, parts: Sequence[Part]
+    rule: Positivity, design: Statistics | None, parts: Sequence[Values]
 ) -> list[Value]:
     """Units that are controls of the gate and reference of a test, if there are at least two.
 
@@ -185,7 +207,7 @@ def _reference_units(
     return units if len(units) >= 2 else []
 
 
-def _levels(by: str | None, parts: Sequence[Part]) -> list[Value]:
+def _levels(by: str | None, parts: Sequence[Values]) -> list[Value]:
     return list(dict.fromkeys(row.sample[by] for row, _ in parts)) if by else [None]
 
 
@@ -194,10 +216,8 @@ def _unit(study: Study) -> str:
     return study.statistics.unit
 
 
-def _check_column(name: str, rule: Positivity, images: Sequence[tuple[ImageRow, Path]]) -> None:
-    if not images:
-        return
-    known = pq.read_schema(images[0][1]).names
+def _check_column(name: str, rule: Positivity, parts: Sequence[Part]) -> None:
+    known = parts[0].names if parts else [rule.of]
     if rule.of not in known:
         raise StudyError(
             f"positivity.{name}.of: the cells table has no column '{rule.of}'; "
@@ -205,8 +225,12 @@ def _check_column(name: str, rule: Positivity, images: Sequence[tuple[ImageRow, 
         )
 
 
+def _in_words(controls: Mapping[str, Scalar]) -> str:
+    return ", ".join(f"{column} {value}" for column, value in controls.items())
+
+
 def _definition(name: str, rule: Positivity) -> Column:
-    controls = ", ".join(f"{k} {v}" for k, v in rule.controls.items())
+    controls = _in_words(rule.controls)
     how = {
         "control_percentile": f"percentile {rule.percentile:g} of the control cells ({controls})",
         "gmm": "crossing of a two-component mixture of log values",

@@ -234,11 +234,19 @@ def test_fixed():
 def test_corrected_fraction_by_hand():
     # 100 cells, 20 truly positive: 20 + 5 % of 80 = 24 observed.
     assert corrected_fraction(0.24, 0.05) == pytest.approx(0.2)
-    assert corrected_fraction(0.03, 0.05) == 0
     assert corrected_fraction(1.0, 0.05) == 1
     assert np.isnan(corrected_fraction(0.5, np.nan))
     with pytest.raises(MeasurementError):
         corrected_fraction(24, 0.05)
+
+
+def test_corrected_fractions_of_negative_units_average_to_none():
+    """Each unit's fraction scatters about α: clipped at 0, their mean would not be 0."""
+    observed = np.random.default_rng(0).binomial(40, 0.05, 20000) / 40
+    corrected = corrected_fraction(observed, 0.05)
+    assert corrected.min() < 0
+    assert corrected.mean() == pytest.approx(0, abs=0.001)
+    assert np.maximum(corrected, 0).mean() > 0.01
 
 
 def test_positive_is_strictly_above_and_never_for_a_missing_value():

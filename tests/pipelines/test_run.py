@@ -49,12 +49,34 @@ def test_cells_carry_keys_sample_columns_and_definitions(done):
     assert defined >= set(cells.columns)
 
 
-def test_every_measured_column_has_unit_meaning_and_source(done):
-    _, layout, _ = done
-    for row in read_csv(layout.table("columns")):
+def header(path):
+    if path.suffix == ".parquet":
+        return pq.read_schema(path).names
+    return path.read_text(encoding="utf-8").split("\n", 1)[0].split(",")
+
+
+def assert_all_defined(layout):
+    """Every column of every table that a run writes has its row in columns.csv, in its order."""
+    rows = read_csv(layout.table("columns"))
+    for row in rows:
         assert row["meaning"], row
         assert row["source"], row
+        assert row["dtype"], row
         assert row["unit"] or row["source"] == "sample table", row
+    written = [*(layout.root / "tables").iterdir(), layout.failures]
+    for path in written:
+        defined = [row["column"] for row in rows if row["table"] == path.stem]
+        assert defined == header(path), path.name
+
+
+def test_every_column_of_every_table_has_unit_meaning_and_source(done):
+    assert_all_defined(done[1])
+
+
+def test_an_images_flags_are_defined(done):
+    rows = read_csv(done[1].table("columns"))
+    flags = {row["column"] for row in rows if row["table"] == "image_flags"}
+    assert flags == {"dna_saturated", "dna_constant", "dna_uneven_light", "no_cells"}
 
 
 def test_cell_ids_are_the_labels(done):
@@ -278,7 +300,12 @@ def test_positive_cells_and_their_thresholds(tmp_path):
     controls = cells.filter(pl.col("donor") == "D0")["dna_nucleus_mean"]
     assert threshold == pytest.approx(np.percentile(controls, 90))
     assert cells["bright_positive"].to_list() == (cells["dna_nucleus_mean"] > threshold).to_list()
-    assert "bright_positive_fraction" in read_csv(layout.table("samples"))[0]
+    for level in ("images", "samples"):
+        for row in read_csv(layout.table(level)):
+            observed = float(row["bright_positive_fraction"])
+            corrected = float(row["bright_positive_corrected_fraction"])
+            assert corrected == pytest.approx((observed - 0.1) / 0.9)
+    assert_all_defined(layout)
 
 
 def test_reference_units_are_gated_by_the_others(tmp_path):
@@ -303,7 +330,29 @@ def test_reference_units_are_gated_by_the_others(tmp_path):
     own = cells.filter(pl.col("donor") == "D0")
     assert own["bright_positive"].to_list() == (value["D0"] > by_left_out["D0"]).to_list()
     groups = read_csv(layout.table("groups"))
-    assert [(g["group"], g["n_units"]) for g in groups] == [("case", "1"), ("control", "2")]
+    assert [(g["group"], g["n_units"]) for g in groups] == [("control", "2"), ("case", "1")]
+    assert_all_defined(layout)
+
+
+def test_excluded_cells_decide_no_threshold(tmp_path):
+    rule = "{of: dna_nucleus_mean, controls: {donor: D0}, percentile: 90}"
+    more = f"positivity: {{bright: {rule}}}\nexclude: {{flags: [touches_border]}}"
+    study = write_study(tmp_path, images=2, more=more)
+    run_here(study, tmp_path / "out")
+    layout = Layout(tmp_path / "out")
+    cells = pl.read_parquet(layout.cells)
+    inside = cells.filter((pl.col("donor") == "D0") & ~pl.col("touches_border"))
+    threshold = read_csv(layout.table("thresholds"))[0]
+    assert int(threshold["n_cells"]) == inside.height
+    assert float(threshold["threshold"]) == pytest.approx(
+        np.percentile(inside["dna_nucleus_mean"], 90)
+    )
+
+
+def test_excluding_an_unknown_flag_is_an_error(tmp_path):
+    study = write_study(tmp_path, images=1, more="exclude: {flags: [touches_boarder]}")
+    with pytest.raises(StudyError, match="did you mean 'touches_border'"):
+        run_here(study, tmp_path / "out")
 
 
 def test_a_sample_column_may_not_hide_a_measured_one(tmp_path):
