@@ -126,7 +126,7 @@ def estimate_background(
         settings: method and the smallest usable ring.
     """
     rings = pixels.rings
-    around = rings.gather(image)
+    around = rings.read(image)
     outside = image[pixels.field]
     field = mode(outside) if outside.size >= settings.minimum_pixels else float("nan")
     unused = np.zeros(len(rings), dtype=np.uint32)

@@ -121,21 +121,30 @@ def translocation(nucleus: Floats, cytoplasm: Floats) -> tuple[Floats, Floats]:
 def _compartment(
     image: NDArray[Any], regions: Regions, level: Floats, saturation: float
 ) -> dict[Column, Floats]:
-    pixels = regions.gather(image)
-    median, p95 = regions.quantiles(pixels, (0.5, 0.95))
-    total, mean = regions.sum(pixels), regions.mean(pixels)
+    as_read = regions.read(image)
+    median, p95 = regions.quantiles(as_read, (0.5, 0.95))
+    pixels = as_read.astype(np.float64)
+    total = regions.sum(pixels)
+    mean, maximum = divide(total, regions.areas), regions.maximum(as_read)
     return {
         MEAN: mean,
         MEDIAN: median,
         SD: regions.sd(pixels),
-        MINIMUM: regions.minimum(pixels),
-        MAXIMUM: regions.maximum(pixels),
+        MINIMUM: regions.minimum(as_read),
+        MAXIMUM: maximum,
         P95: p95,
         INTEGRATED: total,
         ABOVE_BACKGROUND: mean - level,
         CTCF: total - regions.areas * level,
-        SATURATED: regions.mean((pixels >= saturation).astype(np.float64)),
+        SATURATED: _saturated(pixels, regions, maximum, saturation),
     }
+
+
+def _saturated(pixels: Floats, regions: Regions, maximum: Floats, saturation: float) -> Floats:
+    """Share of each region's pixels at the limit; few images have any."""
+    if not (maximum >= saturation).any():
+        return np.where(regions.areas > 0, 0.0, np.nan)
+    return regions.mean((pixels >= saturation).astype(np.float64))
 
 
 def _check_alignment(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from measurements.columns import Column, Measured, area, length, position
-from measurements.contours import convex_areas, perimeters
+from measurements.contours import convex_areas, perimeters, row_stretches
 from measurements.errors import MeasurementError
 from measurements.regions import Floats, Regions, divide
 
@@ -128,7 +128,8 @@ def measure_morphology(regions: Regions, compartment: str) -> Measured:
         raise MeasurementError(f"Morphology needs a 2D label image, got shape {regions.shape}.")
     areas = regions.areas.astype(np.float64)
     outline = perimeters(regions)
-    shapes = ellipses(regions)
+    boxes = _boxes(regions)
+    shapes = ellipses(regions, boxes)
     values = {
         AREA: areas,
         PERIMETER: outline,
@@ -141,35 +142,65 @@ def measure_morphology(regions: Regions, compartment: str) -> Measured:
         FORM_FACTOR: divide(4 * np.pi * areas, outline**2),
         CENTROID_Y: shapes.y,
         CENTROID_X: shapes.x,
-        **_bounding_boxes(regions),
+        BOX_Y: boxes.y,
+        BOX_X: boxes.x,
+        BOX_HEIGHT: boxes.height,
+        BOX_WIDTH: boxes.width,
     }
     return {column.bind(compartment=compartment): data for column, data in values.items()}
 
 
-def ellipses(regions: Regions) -> Ellipses:
+def ellipses(regions: Regions, boxes: "Boxes") -> Ellipses:
     """Fit each region's moment ellipse.
+
+    Moments are taken in coordinates of the region's own box, run by run (a run of n pixels about
+    its middle has the second moment n (n² - 1) / 12), so that they do not depend on where the
+    region lies.
 
     Args:
         regions: regions of a 2D label image.
+        boxes: their bounding boxes.
     """
-    y, x = (axis.astype(np.float64) for axis in np.divmod(regions.pixels, regions.shape[1]))
-    centre_y, centre_x = regions.mean(y), regions.mean(x)
-    dy, dx = y - regions.spread(centre_y), x - regions.spread(centre_x)
-    yy, xx, xy = regions.mean(dy * dy), regions.mean(dx * dx), regions.mean(dy * dx)
+    total = regions.areas
+    stretches, n = row_stretches(regions), regions.runs.length
+    own = stretches.region
+    y = stretches.y + regions.origin[0] - boxes.y[own]
+    x = stretches.x + regions.origin[1] - boxes.x[own] + (n - 1) / 2
+    centre_y, centre_x = (divide(regions.per_run(np.add, n * axis), total) for axis in (y, x))
+    dy, dx = y - centre_y[own], x - centre_x[own]
+    within = n * (n.astype(np.float64) ** 2 - 1) / 12
+    yy, xx, xy = (
+        divide(regions.per_run(np.add, moment), total)
+        for moment in (n * dy**2, n * dx**2 + within, n * dy * dx)
+    )
     middle, half_gap = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
     large, small = middle + half_gap, np.maximum(middle - half_gap, 0)
     # 1 - small/large would lose half of the digits for a circle.
     eccentricity = np.where(large == 0, 0.0, np.sqrt(divide(2 * half_gap, large)))
     angle = np.where(half_gap > 0, 0.5 * np.arctan2(2 * xy, yy - xx), np.nan)
-    return Ellipses(centre_y, centre_x, 4 * np.sqrt(large), 4 * np.sqrt(small), eccentricity, angle)
+    return Ellipses(
+        boxes.y + centre_y,
+        boxes.x + centre_x,
+        4 * np.sqrt(large),
+        4 * np.sqrt(small),
+        eccentricity,
+        angle,
+    )
 
 
-def _bounding_boxes(regions: Regions) -> dict[Column, Floats]:
-    y, x = (axis.astype(np.float64) for axis in np.divmod(regions.pixels, regions.shape[1]))
-    top, left = regions.minimum(y), regions.minimum(x)
-    return {
-        BOX_Y: top,
-        BOX_X: left,
-        BOX_HEIGHT: regions.maximum(y) - top + 1,
-        BOX_WIDTH: regions.maximum(x) - left + 1,
-    }
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """Bounding box of each region in px, in the image that `Regions.origin` refers to."""
+
+    y: Floats
+    x: Floats
+    height: Floats
+    width: Floats
+
+
+def _boxes(regions: Regions) -> Boxes:
+    stretches = row_stretches(regions)
+    top, left = (regions.per_run(np.minimum, axis) for axis in (stretches.y, stretches.x))
+    height = regions.per_run(np.maximum, stretches.y) - top + 1
+    width = regions.per_run(np.maximum, stretches.end) - left
+    return Boxes(top + regions.origin[0], left + regions.origin[1], height, width)

@@ -3,9 +3,12 @@
 The pixels of a label image are put in order of their region once. Each measurement of a channel is
 then one gather and one pass over that order, whatever the number of regions; nothing here loops
 over regions, and nothing is allocated by the size of a label, so ids may go up to 2³²-1.
+
+A region's pixels are taken in raster order, so a sum over them is the same number, bit for bit,
+whatever else lies in the image and wherever the image was cut out of a larger one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.errors import MeasurementError
+from measurements.runs import Runs
 
 Floats = NDArray[np.float64]
 
 MAX_LABEL = np.iinfo(np.uint32).max
+# Regions are sorted side by side in the rows of a matrix: those whose sizes lie within this factor.
+SIZE_CLASS = 1.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,20 +31,33 @@ class Regions:
 
     Attributes:
         shape: shape of the label image.
+        origin: place of the image's first pixel in the larger image that it was cut out of; zeros
+            where it is no cut-out. Positions are given in the larger image.
         ids: uint32, strictly increasing, one a region; the row order of every result.
         pixels: int64 flat (C order) pixel indices, grouped by region in the order of `ids` and
             ascending within each region.
         starts: int64, one more than ids; the pixels of region i are
             ``pixels[starts[i]:starts[i + 1]]``.
+        runs: the same pixels as runs along the last axis, in the same order.
+        run_starts: int64, one more than ids; the runs of region i are
+            ``runs[run_starts[i]:run_starts[i + 1]]``.
     """
 
     shape: tuple[int, ...]
+    origin: tuple[int, ...]
     ids: NDArray[np.uint32]
     pixels: NDArray[np.int64]
     starts: NDArray[np.int64]
+    runs: Runs
+    run_starts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, labels: NDArray[Any], ids: NDArray[Any] | None = None) -> "Regions":
+    def of(
+        cls,
+        labels: NDArray[Any],
+        ids: NDArray[Any] | None = None,
+        origin: tuple[int, ...] | None = None,
+    ) -> "Regions":
         """Group the pixels of a label image by region.
 
         Args:
@@ -46,24 +65,29 @@ class Regions:
             ids: the regions wanted, strictly increasing and above 0, e.g. the cells of a table.
                 A region that `labels` lacks has no pixels: its area is 0 and its statistics are
                 NaN. Labels that are not in `ids` are left out. Default: all labels present.
+            origin: where `labels` lies in a larger image, one index an axis. Default: it is whole.
 
         Raises:
             MeasurementError: labels are not integers, are negative or above 2³²-1, or ids are not
                 strictly increasing.
         """
-        flat = _checked_labels(labels)
-        foreground = np.flatnonzero(flat)
-        found = flat[foreground]
-        order = np.argsort(found, kind="stable")
-        found = found[order]
-        wanted = _runs(found) if ids is None else _checked_ids(ids)
-        first = np.searchsorted(found, wanted, side="left")
-        last = np.searchsorted(found, wanted, side="right")
-        starts = np.concatenate([[0], np.cumsum(last - first)]).astype(np.int64)
-        pixels = foreground[order]
-        if starts[-1] != pixels.size:
-            pixels = pixels[_ranges(first, last)]
-        return cls(labels.shape, wanted.astype(np.uint32), pixels, starts)
+        runs = Runs.of(_checked_labels(labels))
+        wanted = _distinct(runs.label) if ids is None else _checked_ids(ids)
+        first = np.searchsorted(runs.label, wanted, side="left")
+        last = np.searchsorted(runs.label, wanted, side="right")
+        run_starts = _bounds(last - first)
+        if run_starts[-1] != runs.label.size:
+            runs = runs.take(_members(runs.label, wanted))
+        pixel_starts = _bounds(runs.length)[run_starts]
+        return cls(
+            shape=labels.shape,
+            origin=(0,) * labels.ndim if origin is None else origin,
+            ids=wanted.astype(np.uint32),
+            pixels=runs.pixels(),
+            starts=pixel_starts,
+            runs=runs,
+            run_starts=run_starts,
+        )
 
     def __len__(self) -> int:
         """Number of regions, those without pixels included."""
@@ -91,6 +115,16 @@ class Regions:
         Raises:
             MeasurementError: the image has another shape than the labels, or complex values.
         """
+        return self.read(image).astype(np.float64)
+
+    def read(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Read the image's values at `pixels` as they are: to be compared, never added.
+
+        Small integers are sorted many times faster than float64.
+
+        Raises:
+            MeasurementError: the image has another shape than the labels, or complex values.
+        """
         if image.shape != self.shape:
             raise MeasurementError(
                 f"The image has shape {image.shape} and its labels have {self.shape}: "
@@ -98,7 +132,7 @@ class Regions:
             )
         if image.dtype.kind not in "buif":
             raise MeasurementError(f"Expected an image of real numbers, not of {image.dtype}.")
-        return np.asarray(image.ravel()[self.pixels], dtype=np.float64)
+        return image.ravel()[self.pixels]
 
     def sum(self, values: Floats) -> Floats:
         """Sum within each region; NaN for a region without pixels.
@@ -108,11 +142,11 @@ class Regions:
         """
         return self._reduce(np.add, values)
 
-    def minimum(self, values: Floats) -> Floats:
+    def minimum(self, values: NDArray[Any]) -> Floats:
         """Smallest value of each region; NaN for a region without pixels."""
         return self._reduce(np.minimum, values)
 
-    def maximum(self, values: Floats) -> Floats:
+    def maximum(self, values: NDArray[Any]) -> Floats:
         """Largest value of each region; NaN for a region without pixels."""
         return self._reduce(np.maximum, values)
 
@@ -125,39 +159,42 @@ class Regions:
 
         Two passes, so a large offset of the values costs no digits.
         """
-        deviations = values - self.spread(self.mean(values))
-        return np.sqrt(self.mean(deviations * deviations))
+        # One array throughout: fresh memory costs more than the arithmetic.
+        deviations: Floats = self.spread(self.mean(values))
+        np.subtract(values, deviations, out=deviations)
+        np.square(deviations, out=deviations)
+        return np.sqrt(self.mean(deviations))
 
-    def quantiles(self, values: Floats, fractions: Sequence[float]) -> Floats:
+    def quantiles(self, values: NDArray[Any], fractions: Sequence[float]) -> Floats:
         """Quantiles within each region, linear between order statistics as `numpy.quantile`.
 
         Args:
-            values: one value for each of `pixels`.
+            values: one value for each of `pixels`, of any real dtype.
             fractions: quantiles wanted, from 0 to 1.
 
         Returns:
             Array (len(fractions), n_regions); NaN for a region without pixels or with a NaN.
         """
-        # A complex sort is lexicographic (real, then imaginary part) and many times faster than
-        # numpy.lexsort. NaN would be moved behind all regions, hence the replacement.
-        keyed = np.empty(values.size, dtype=np.complex128)
-        keyed.real = self.rows
-        keyed.imag = np.where(np.isnan(values), np.inf, values)
-        keyed.sort()
-        ordered = keyed.imag
-        positions = np.outer(np.asarray(fractions, dtype=np.float64), np.maximum(self.areas - 1, 0))
+        self._check(values)
+        result = np.full((len(fractions), len(self)), np.nan)
+        areas = self.areas
+        positions = np.outer(np.asarray(fractions, dtype=np.float64), np.maximum(areas - 1, 0))
         below = np.floor(positions).astype(np.int64)
-        result = np.full(positions.shape, np.nan)
-        filled = (self.areas > 0) & ~self._any(np.isnan(values))
-        low = ordered[(self.starts[:-1] + below)[:, filled]]
         above = np.ceil(positions).astype(np.int64)
-        high = ordered[(self.starts[:-1] + above)[:, filled]]
-        weight = (positions - below)[:, filled]
-        with np.errstate(invalid="ignore"):
-            result[:, filled] = np.where(low == high, low, low + weight * (high - low))
+        weight = positions - below
+        for chosen, ordered in self._ordered(values):
+            row = np.arange(chosen.size)
+            low = ordered[row, below[:, chosen]].astype(np.float64)
+            high = ordered[row, above[:, chosen]].astype(np.float64)
+            with np.errstate(invalid="ignore"):
+                between = low + weight[:, chosen] * (high - low)
+            # NaN is sorted behind all numbers.
+            largest = ordered[row, areas[chosen] - 1]
+            with_nan = largest != largest
+            result[:, chosen] = np.where(with_nan, np.nan, np.where(low == high, low, between))
         return result
 
-    def median(self, values: Floats) -> Floats:
+    def median(self, values: NDArray[Any]) -> Floats:
         """Median of each region; NaN for a region without pixels or with a NaN."""
         medians: Floats = self.quantiles(values, (0.5,))[0]
         return medians
@@ -166,22 +203,41 @@ class Regions:
         """Give every one of `pixels` the value of its region."""
         return np.repeat(per_region, self.areas)
 
-    def _any(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        counts = self._reduce(np.add, flags.astype(np.float64))
-        return counts > 0
+    def per_run(self, ufunc: np.ufunc, values: NDArray[Any]) -> Floats:
+        """Reduce one value for each of `runs` within each region; NaN for one without pixels."""
+        return _reduced(ufunc, values, self.run_starts)
 
-    def _reduce(self, ufunc: np.ufunc, values: Floats) -> Floats:
+    def _ordered(self, values: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Regions of similar size, and a matrix with the values of each in ascending order.
+
+        Short rows are filled up at their end with what is not smaller than any value.
+        """
+        areas = self.areas
+        by_size = np.argsort(areas, kind="stable")
+        sizes = areas[by_size]
+        fill = _largest(values.dtype)
+        at = int(np.searchsorted(sizes, 0, side="right"))
+        while at < sizes.size:
+            end = int(np.searchsorted(sizes, SIZE_CLASS * sizes[at], side="right"))
+            chosen, widest = by_size[at:end], int(sizes[end - 1])
+            matrix = _rows_of(values, self.starts[chosen], widest, fill)
+            shortest = int(sizes[at])
+            padding = np.arange(shortest, widest) >= sizes[at:end, np.newaxis]
+            matrix[:, shortest:][padding] = fill
+            matrix.sort(axis=1)
+            yield chosen, matrix
+            at = end
+
+    def _reduce(self, ufunc: np.ufunc, values: NDArray[Any]) -> Floats:
+        self._check(values)
+        return _reduced(ufunc, values, self.starts)
+
+    def _check(self, values: NDArray[Any]) -> None:
         if values.shape != self.pixels.shape:
             raise MeasurementError(
                 f"Expected {self.pixels.size} values, one a pixel of the regions, got an array of "
                 f"shape {values.shape}: read the image with gather() first."
             )
-        result = np.full(len(self), np.nan)
-        filled = self.areas > 0
-        # reduceat would give an empty region the next region's first value.
-        if filled.any():
-            result[filled] = ufunc.reduceat(values, self.starts[:-1][filled])
-        return result
 
 
 def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
@@ -190,6 +246,32 @@ def divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
     result = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result
+
+
+def _reduced(ufunc: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64]) -> Floats:
+    result = np.full(starts.size - 1, np.nan)
+    filled = starts[1:] > starts[:-1]
+    # reduceat would give an empty region the next region's first value.
+    if filled.any():
+        result[filled] = ufunc.reduceat(values, starts[:-1][filled])
+    return result
+
+
+def _rows_of(
+    values: NDArray[Any], starts: NDArray[np.int64], width: int, fill: float
+) -> NDArray[Any]:
+    """Matrix of ``values[start:start + width]``, filled up where the values end before."""
+    missing = int(starts.max()) + width - values.size
+    if missing > 0:
+        values = np.concatenate([values, np.full(missing, fill, dtype=values.dtype)])
+    return np.lib.stride_tricks.sliding_window_view(values, width)[starts]
+
+
+def _largest(dtype: np.dtype[Any]) -> float:
+    """What sorts behind every value of a type."""
+    if dtype.kind == "f":
+        return float("nan")
+    return True if dtype.kind == "b" else int(np.iinfo(dtype).max)
 
 
 def _checked_labels(labels: NDArray[Any]) -> NDArray[Any]:
@@ -202,7 +284,7 @@ def _checked_labels(labels: NDArray[Any]) -> NDArray[Any]:
         raise MeasurementError(
             f"Labels must lie between 0 and {MAX_LABEL}, got {labels.min()} to {labels.max()}."
         )
-    return labels.ravel()
+    return labels
 
 
 def _checked_ids(ids: NDArray[Any]) -> NDArray[np.int64]:
@@ -215,18 +297,21 @@ def _checked_ids(ids: NDArray[Any]) -> NDArray[np.int64]:
     return wanted
 
 
-def _runs(ordered: NDArray[Any]) -> NDArray[np.int64]:
+def _distinct(ordered: NDArray[Any]) -> NDArray[np.int64]:
     """Distinct values of an ordered array."""
-    if not ordered.size:
-        return np.zeros(0, dtype=np.int64)
-    changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-    values: NDArray[np.int64] = ordered[np.concatenate([[0], changes])].astype(np.int64)
-    return values
+    new = np.ones(ordered.size, dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new].astype(np.int64)
 
 
-def _ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Concatenate ``arange(first[i], last[i])`` over all i."""
-    counts = last - first
-    offsets = np.cumsum(counts) - counts
-    positions: NDArray[np.int64] = np.arange(int(counts.sum())) + np.repeat(first - offsets, counts)
-    return positions
+def _bounds(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of consecutive groups starts, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _members(label: NDArray[Any], wanted: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which labels are among those wanted; both ordered."""
+    if not wanted.size:
+        return np.zeros(label.size, dtype=bool)
+    at = np.minimum(np.searchsorted(wanted, label), wanted.size - 1)
+    return np.asarray(wanted[at] == label)

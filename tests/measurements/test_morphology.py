@@ -166,3 +166,14 @@ def test_columns_are_defined():
         assert "{" not in column.meaning
         assert column.unit
         assert column.source
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cut_out_has_the_same_shapes_and_places_to_the_bit(seed):
+    labels = np.zeros((200, 300), dtype=np.uint32)
+    labels[60:120, 100:170] = blobs(seed)
+    cut = slice(53, 131), slice(97, 300)
+    whole = measured(labels)
+    part = measure_morphology(Regions.of(labels[cut], origin=(53, 97)), "nucleus")
+    for column, values in part.items():
+        np.testing.assert_array_equal(values, whole[column.name.removeprefix("nucleus_")])

@@ -152,3 +152,43 @@ def test_refuses_values_of_another_order():
 def test_divide_is_nan_where_the_denominator_is_not_positive():
     result = divide(np.array([1.0, 1.0, 1.0]), np.array([2.0, 0.0, -1.0]))
     np.testing.assert_array_equal(result, [0.5, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int32, np.float16, np.float64])
+def test_quantiles_of_every_type_and_size(dtype):
+    rng = np.random.default_rng(1)
+    sizes = np.array([1, 1, 2, 3, 50, 51, 52, 400, 2000])
+    labels = np.repeat(np.arange(sizes.size) + 1, sizes)[rng.permutation(sizes.sum())]
+    limits = (0, 1) if dtype is bool else (-128, 127) if np.dtype(dtype).kind != "u" else (0, 255)
+    image = rng.integers(*limits, labels.size, endpoint=True).astype(dtype)
+    regions = Regions.of(labels)
+    fractions = (0, 0.05, 0.5, 0.95, 1)
+    found = regions.quantiles(regions.read(image), fractions)
+    for row, region in enumerate(regions.ids):
+        exact = np.quantile(image[labels == region].astype(np.float64), fractions)
+        np.testing.assert_allclose(found[:, row], exact, rtol=1e-12)
+
+
+def test_infinite_pixels_are_sorted_as_numbers():
+    regions = Regions.of(np.array([1, 1, 1, 2, 2, 2]))
+    values = np.array([np.inf, 1, np.inf, -np.inf, np.nan, 0])
+    np.testing.assert_array_equal(regions.median(values), [np.inf, np.nan])
+
+
+def test_runs_do_not_go_on_into_the_next_row():
+    regions = Regions.of(np.ones((3, 4), dtype=np.uint8))
+    assert regions.runs.start.tolist() == [0, 4, 8]
+    assert regions.runs.length.tolist() == [4, 4, 4]
+
+
+def test_a_cut_out_sums_to_the_same_bits():
+    rng = np.random.default_rng(2)
+    labels = np.zeros((90, 120), dtype=np.uint32)
+    labels[31:70, 41:103] = rng.choice([0, 7, 9], (39, 62))
+    image = rng.lognormal(3, 2, labels.shape)
+    cut = slice(29, 77), slice(40, 111)
+    whole, part = Regions.of(labels), Regions.of(labels[cut], origin=(29, 40))
+    for of in (Regions.sum, Regions.sd, Regions.median):
+        np.testing.assert_array_equal(
+            of(whole, whole.gather(image)), of(part, part.gather(image[cut]))
+        )
