@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from measurements.columns import Column, Measured
 from measurements.errors import MeasurementError
+from measurements.histogram import MAD_OF_NORMAL, Histogram
 from measurements.regions import Floats, Regions
 
 LEVEL = Column(
@@ -33,7 +34,6 @@ PIXELS = Column(
 )
 
 CLIP_SD = 3.0
-MAX_SAMPLE = 200_000
 MAX_STEPS = 100
 
 
@@ -115,8 +115,19 @@ def background_pixels(
     return BackgroundPixels(field, Regions.of(owners, ids))
 
 
+def outside_cells(labels: NDArray[Any], gap: float) -> NDArray[np.bool_]:
+    """Pixels further than `gap` px from every cell: `BackgroundPixels.field`, without the rings."""
+    if not labels.any():
+        return np.ones(labels.shape, dtype=bool)
+    outside: NDArray[np.bool_] = ndimage.distance_transform_edt(labels == 0) > gap
+    return outside
+
+
 def estimate_background(
-    image: NDArray[Any], pixels: BackgroundPixels, settings: BackgroundSettings
+    image: NDArray[Any],
+    pixels: BackgroundPixels,
+    settings: BackgroundSettings,
+    whole: Histogram | None = None,
 ) -> Background:
     """Measure one channel's background for every cell.
 
@@ -124,11 +135,13 @@ def estimate_background(
         image: one channel, any real dtype.
         pixels: from `background_pixels` of the same image.
         settings: method and the smallest usable ring.
+        whole: grey values outside all cells of the larger image that this one was cut out of;
+            default: those of `pixels`.
     """
     rings = pixels.rings
     around = rings.read(image)
-    outside = image[pixels.field]
-    field = mode(outside) if outside.size >= settings.minimum_pixels else float("nan")
+    outside = Histogram.of(image[pixels.field]) if whole is None else whole
+    field = mode(outside) if outside.total >= settings.minimum_pixels else float("nan")
     unused = np.zeros(len(rings), dtype=np.uint32)
     if settings.method == "none":
         return Background(field, np.zeros(len(rings)), unused)
@@ -146,7 +159,7 @@ def measure_background(background: Background, channel: str) -> Measured:
     return {column.bind(channel=channel): data for column, data in values.items()}
 
 
-def mode(values: NDArray[Any]) -> float:
+def mode(pixels: Histogram) -> float:
     """Most frequent value of a noisy background that brighter objects are mixed into.
 
     Mean shift with a Gaussian window (Comaniciu & Meer 2002, IEEE TPAMI 24:603) from the
@@ -155,42 +168,40 @@ def mode(values: NDArray[Any]) -> float:
     background by 6 SD on average it is 0.1 SD too high, the clipped median 0.2 to 0.5.
 
     Args:
-        values: any shape and real dtype; more than 200,000 are thinned evenly. NaN is left out.
+        pixels: grey values; infinite ones are left out.
 
     Returns:
         The mode; NaN for no values.
     """
-    flat = values.ravel()
-    sample = flat[:: max(1, -(-flat.size // MAX_SAMPLE))].astype(np.float64)
-    sample = sample[np.isfinite(sample)]
-    if not sample.size:
+    finite = pixels.finite()
+    if not finite.total:
         return float("nan")
-    centre = clipped_median(sample)
+    centre = clipped_median(finite)
     for _ in range(MAX_STEPS):
-        below = sample[sample <= centre] - centre
-        window = np.sqrt(np.mean(below**2)) / 2
+        deviations = finite.values - centre
+        below = np.where(deviations <= 0, finite.counts, 0)
+        window = np.sqrt(below @ deviations**2 / below.sum()) / 2
         if not window > 0:
             break
-        weights = np.exp(-0.5 * ((sample - centre) / window) ** 2)
-        moved = float(weights @ sample / weights.sum())
+        weights = finite.counts * np.exp(-0.5 * (deviations / window) ** 2)
+        moved = float(weights @ finite.values / weights.sum())
         if abs(moved - centre) < 1e-3 * window:
             break
         centre = moved
     return centre
 
 
-def clipped_median(values: Floats) -> float:
+def clipped_median(pixels: Histogram) -> float:
     """Median after dropping values further than 3 SD from it (SD from the MAD), until none is."""
-    kept = values
+    kept = pixels
     while True:
-        median = float(np.median(kept))
-        sd = robust_sd(kept)
-        inside = kept[np.abs(kept - median) <= CLIP_SD * sd]
-        if sd == 0 or inside.size == kept.size:
+        median, sd = kept.median(), kept.robust_sd()
+        inside = kept.where(np.abs(kept.values - median) <= CLIP_SD * sd)
+        if sd == 0 or inside.total == kept.total:
             return median
         kept = inside
 
 
 def robust_sd(values: Floats) -> float:
     """Standard deviation of a normal distribution with the values' median absolute deviation."""
-    return float(np.median(np.abs(values - np.median(values))) / 0.6744897501960817)
+    return float(np.median(np.abs(values - np.median(values))) / MAD_OF_NORMAL)

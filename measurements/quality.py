@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from measurements.background import mode, robust_sd
 from measurements.columns import Column, Measured
+from measurements.histogram import Histogram
 from measurements.regions import Floats, Regions, divide
 
 SATURATED_FRACTION = Column(
@@ -139,7 +140,7 @@ def measure_image_quality(
     noise = robust_sd(outside.astype(np.float64)) if outside.size else np.nan
     values: dict[Column, float | bool] = {
         SATURATED_FRACTION: saturated,
-        IMAGE_BACKGROUND: mode(outside),
+        IMAGE_BACKGROUND: mode(Histogram.of(outside)),
         FOCUS: focus_score(image),
         UNEVENNESS: unevenness,
         SATURATED: saturated > limits.saturated_image,
@@ -162,9 +163,9 @@ def measure_cell_quality(
         limits: thresholds of the flags.
     """
     gradient = ndimage.gaussian_gradient_magnitude(image.astype(np.float64), 1.0)
-    steepest = nuclei.quantiles(nuclei.gather(gradient), (0.95,))[0]
-    steepness = divide(steepest, nuclei.median(nuclei.gather(image)) - background)
-    blurred = outliers_below(steepness, limits.blur_sd)
+    steepest = nuclei.quantiles(nuclei.read(gradient), (0.95,))[0]
+    steepness = divide(steepest, nuclei.median(nuclei.read(image)) - background)
+    blurred = outliers_below(steepness, log_levels(steepness), limits.blur_sd)
     return {EDGE_STEEPNESS.bind(channel=channel): steepness, OUT_OF_FOCUS: blurred}
 
 
@@ -185,25 +186,31 @@ def measure_saturated_cells(
 
 
 def saturation_level(image: NDArray[Any]) -> float:
-    """Grey value at which the image is clipped; infinite where it is not.
+    """Grey value at which the image is clipped; infinite where it is not: `clipping_level`."""
+    return clipping_level(Histogram.of(image), image.dtype)
+
+
+def clipping_level(pixels: Histogram, dtype: np.dtype[Any]) -> float:
+    """Grey value at which an image is clipped; infinite where it is not.
 
     The largest value of an integer type is the limit wherever it is reached. A camera's own limit
     (4095 of a 12-bit camera in a 16-bit file, 1.0 of a scaled image) shows as a pile: at least 10
     pixels at the maximum, and 10 times as many as on the average grey value that occurs within
     the twentieth of the range below it [judgement]. A constant image is not called saturated.
+
+    Args:
+        pixels: all grey values of the image.
+        dtype: its type.
     """
-    if image.size == 0 or image.dtype.kind == "b":
+    values, counts = pixels.values, pixels.counts
+    if values.size < 2 or dtype.kind == "b" or not np.isfinite(values[-1]):
         return float("inf")
-    top, bottom = float(image.max()), float(image.min())
-    if not np.isfinite(top) or top == bottom:
-        return float("inf")
-    if image.dtype.kind in "ui" and top == np.iinfo(image.dtype).max:
+    bottom, top = float(values[0]), float(values[-1])
+    if dtype.kind in "ui" and top >= np.iinfo(dtype).max:
         return top
-    highest = image[image >= top - TOP_OF_RANGE * (top - bottom)]
-    pile = int(np.count_nonzero(highest == top))
-    levels = np.unique(highest).size - 1
-    usual = (highest.size - pile) / levels if levels else 0.0
-    return top if pile >= max(MINIMUM_PILE, PILE_FACTOR * usual) else float("inf")
+    below = counts[:-1][values[:-1] >= top - TOP_OF_RANGE * (top - bottom)]
+    usual = float(below.mean()) if below.size else 0.0
+    return top if counts[-1] >= max(MINIMUM_PILE, PILE_FACTOR * usual) else float("inf")
 
 
 def focus_score(image: NDArray[Any]) -> float:
@@ -261,14 +268,21 @@ def field_unevenness(image: NDArray[Any], foreground: NDArray[np.bool_]) -> tupl
     return (float(high / low) if low > 0 else float("nan")), float(high - low)
 
 
-def outliers_below(values: Floats, deviations: float) -> NDArray[np.bool_]:
-    """Values whose logarithm lies this many robust SD below the median one; NaN is none."""
-    logs = np.log(np.where(values > 0, values, np.nan))
-    known = logs[np.isfinite(logs)]
-    if not known.size:
-        return np.zeros(values.shape, dtype=bool)
-    limit = float(np.median(known)) - deviations * robust_sd(known)
-    low: NDArray[np.bool_] = logs < limit
+def log_levels(values: Floats) -> Histogram:
+    """Histogram of the logarithms of values above 0; those of the blocks of a slide add up."""
+    return Histogram.of(np.log(values[values > 0]))
+
+
+def outliers_below(values: Floats, logs: Histogram, deviations: float) -> NDArray[np.bool_]:
+    """Values whose logarithm lies this many robust SD below the median one; NaN is none.
+
+    Args:
+        values: of the cells in question.
+        logs: `log_levels` of all cells of the image or the slide.
+        deviations: how far below a value is an outlier.
+    """
+    limit = logs.median() - deviations * logs.robust_sd()
+    low: NDArray[np.bool_] = np.log(np.where(values > 0, values, np.nan)) < limit
     return low
 
 

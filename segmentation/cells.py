@@ -152,20 +152,6 @@ def pair(
     return Pairing(parts, cell_ids, n_nuclei)
 
 
-def touches_border(labels: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
-    """Tell which objects touch the image's edge, so that a part of them may be missing.
-
-    Args:
-        labels: (y, x), 0 background.
-
-    Returns:
-        Ids, ascending, and for each whether one of its pixels lies on the edge.
-    """
-    ids = _ids(labels)
-    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    return ids, np.isin(ids, edge)
-
-
 def _compartments(nucleus: Labels, cell: Labels) -> Compartments:
     """Make cells contain their own nuclei and cytoplasm contain none."""
     whole = np.where(nucleus > 0, nucleus, cell).astype(np.uint32)
@@ -198,11 +184,6 @@ def _renamed(labels: Labels, ids: Labels, names: NDArray[np.int64]) -> Labels:
     inside = labels > 0
     renamed[inside] = names[np.searchsorted(ids, labels[inside])]
     return renamed
-
-
-def _ids(labels: NDArray[np.integer]) -> NDArray[np.integer]:
-    ids = np.unique(labels)
-    return ids[ids > 0]
 
 
 def _as_labels(labels: NDArray[np.integer], name: str) -> Labels:

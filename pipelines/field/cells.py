@@ -2,19 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.background import (
-    Background,
-    BackgroundPixels,
-    BackgroundSettings,
-    background_pixels,
-    estimate_background,
-)
 from measurements.beta_gal import BetaGalSettings, measure_beta_gal
+from measurements.blocks import touches_edge
 from measurements.columns import Column, Measured, in_physical_units
 from measurements.foci import measure_foci
 from measurements.foci_pan_nuclear import PanNuclearSettings
@@ -25,13 +18,13 @@ from measurements.quality import (
     QualityLimits,
     measure_cell_quality,
     measure_saturated_cells,
-    saturation_level,
 )
 from measurements.regions import Regions
 from measurements.stains import X_GAL
 from pipelines.errors import ImageError
 from pipelines.field.labels import Labels
-from pipelines.field.pixels import Grey, Pixels
+from pipelines.field.pixels import Pixels
+from pipelines.field.place import Place, Surroundings, whole_image
 from pipelines.field.summary import summarise_image
 from pipelines.overlay import draw_overlay
 from pipelines.study import Study
@@ -43,7 +36,7 @@ from pipelines.study.settings import (
     Morphology,
     NucleiAsCells,
 )
-from segmentation.cells import Compartments, ring, touches_border
+from segmentation.cells import Compartments, ring
 
 CELL_ID = Column(
     "cell_id", "key", "uint32", "Number of the cell in its image, and its label there.",
@@ -55,12 +48,8 @@ N_NUCLEI = Column(
 TOUCHES_BORDER = Column(
     "touches_border", "flag", "bool",
     "The cell reaches the edge of the image, so that part of it may be missing.",
-    "segmentation.cells.touches_border",
+    "measurements.blocks.touches_edge",
 )  # fmt: skip
-# Where local background is read, in nuclear diameters [judgement]: beyond the blur of the cell,
-# near enough to share its light.
-BACKGROUND_GAP = 0.2
-BACKGROUND_WIDTH = 0.6
 
 
 @dataclass(frozen=True)
@@ -96,18 +85,40 @@ def measure_field(
         study: the settings.
         truth: (y, x) annotated nuclei to score the segmentation with.
     """
-    compartments = _compartments(labels, study.segmentation.cytoplasm, pixels.pixel_size_um)
-    ids = compartments["cell"].ids
-    cells: dict[Column, NDArray[np.generic]] = dict(_keys(labels, ids))
+    place = whole_image(labels)
+    cells, foci = measure_cells(pixels, labels, study, place)
+    asked_for_foci = any(isinstance(m, Foci) for m in study.measurements)
+    return MeasuredField(
+        cells=in_physical_units(cells, pixels.pixel_size_um),
+        foci=in_physical_units(foci, pixels.pixel_size_um) if asked_for_foci else None,
+        summary=summarise_image(pixels, labels, place.ids.size, truth),
+        overlay=_overlay(pixels, labels, foci, with_cells=_cells_are_more(study)),
+    )
+
+
+def measure_cells(
+    pixels: Pixels, labels: Labels, study: Study, place: Place
+) -> tuple[Measured, Measured]:
+    """Measure the cells of an image, or of a picture cut out of a slide.
+
+    Args:
+        pixels: the picture.
+        labels: its nuclei and cells.
+        study: the settings.
+        place: the cells wanted, and where the picture lies.
+
+    Returns:
+        One value a cell and column, and one a focus and column, lengths in px.
+    """
+    compartments = _compartments(labels, study.segmentation.cytoplasm, pixels.pixel_size_um, place)
+    cells: dict[Column, NDArray[np.generic]] = dict(_keys(labels, compartments["cell"], place))
     foci: dict[Column, NDArray[np.generic]] = {}
-    # By the settings, never by the image: all images of a study have the same columns.
-    cells_are_more = not isinstance(study.segmentation.cells, NucleiAsCells)
-    around = _Surroundings.of(pixels, labels, study, ids)
+    around = Surroundings.of(pixels, labels, study, place)
     if study.segmentation.nuclei is not None:
         cells |= _focus(study.segmentation.nuclei.channel, pixels, compartments, around)
     for measurement in study.measurements:
         if isinstance(measurement, Morphology):
-            cells |= _morphology(compartments, with_cells=cells_are_more)
+            cells |= _morphology(compartments, with_cells=_cells_are_more(study))
         elif isinstance(measurement, Intensity):
             cells |= _intensity(measurement, pixels, compartments, around)
         elif isinstance(measurement, BetaGal):
@@ -118,63 +129,35 @@ def measure_field(
             per_cell, per_focus = _foci(measurement, pixels, compartments, around)
             cells |= per_cell
             foci = _stacked(foci, per_focus)
-    asked_for_foci = any(isinstance(m, Foci) for m in study.measurements)
-    return MeasuredField(
-        cells=in_physical_units(cells, pixels.pixel_size_um),
-        foci=in_physical_units(foci, pixels.pixel_size_um) if asked_for_foci else None,
-        summary=summarise_image(pixels, labels, len(ids), truth),
-        overlay=_overlay(pixels, labels, foci, with_cells=cells_are_more),
-    )
+    return cells, foci
 
 
-@dataclass(frozen=True)
-class _Surroundings:
-    """What is measured around the cells: its geometry, and how wide it is.
-
-    Attributes:
-        local: settings of the ring around each cell.
-        geometry: pixels of background, for all channels.
-    """
-
-    local: BackgroundSettings
-    geometry: BackgroundPixels
-
-    @classmethod
-    def of(
-        cls, pixels: Pixels, labels: Labels, study: Study, ids: NDArray[np.uint32]
-    ) -> "_Surroundings":
-        settings = study.cellpose_settings()[0][1]
-        diameter = settings.in_px("diameter", pixels.pixel_size_um)
-        local = BackgroundSettings(gap=BACKGROUND_GAP * diameter, width=BACKGROUND_WIDTH * diameter)
-        return cls(local, background_pixels(labels.cells, ids, local))
-
-    def background(self, plane: Grey, method: Literal["local", "field", "none"]) -> Background:
-        """One channel's background for every cell."""
-        return estimate_background(plane, self.geometry, replace(self.local, method=method))
+def _cells_are_more(study: Study) -> bool:
+    """Whether cells differ from nuclei: by the settings, so that all images have equal columns."""
+    return not isinstance(study.segmentation.cells, NucleiAsCells)
 
 
 def _compartments(
-    labels: Labels, around: CytoplasmRing | None, pixel_size_um: float | None
+    labels: Labels, around: CytoplasmRing | None, pixel_size_um: float | None, place: Place
 ) -> dict[str, Regions]:
     """Nucleus, cytoplasm and cell of every cell, in the same rows."""
-    cell = Regions.of(labels.cells)
     cytoplasm = np.where(labels.nuclei > 0, np.uint32(0), labels.cells)
     if around is not None:
         parts = Compartments(labels.nuclei, cytoplasm, labels.cells)
         gap, width = (around.in_px(name, pixel_size_um) for name in ("gap", "width"))
         cytoplasm = ring(parts, gap, width)
+    images = {"nucleus": labels.nuclei, "cytoplasm": cytoplasm, "cell": labels.cells}
+    origin = place.view.top, place.view.left
+    return {name: Regions.of(image, place.ids, origin) for name, image in images.items()}
+
+
+def _keys(labels: Labels, cells: Regions, place: Place) -> Measured:
+    n_nuclei = np.ones(len(cells)) if labels.n_nuclei is None else labels.n_nuclei
     return {
-        "nucleus": Regions.of(labels.nuclei, cell.ids),
-        "cytoplasm": Regions.of(cytoplasm, cell.ids),
-        "cell": cell,
+        CELL_ID: cells.ids,
+        N_NUCLEI: n_nuclei.astype(np.uint32),
+        TOUCHES_BORDER: touches_edge(cells, place.slide),
     }
-
-
-def _keys(labels: Labels, ids: NDArray[np.uint32]) -> Measured:
-    border_ids, touches = touches_border(labels.cells)
-    assert np.array_equal(border_ids, ids)
-    n_nuclei = np.ones(ids.size) if labels.n_nuclei is None else labels.n_nuclei
-    return {CELL_ID: ids, N_NUCLEI: n_nuclei.astype(np.uint32), TOUCHES_BORDER: touches}
 
 
 def _morphology(compartments: Mapping[str, Regions], *, with_cells: bool) -> Measured:
@@ -185,11 +168,11 @@ def _morphology(compartments: Mapping[str, Regions], *, with_cells: bool) -> Mea
 
 
 def _focus(
-    channel: str, pixels: Pixels, compartments: Mapping[str, Regions], around: _Surroundings
+    channel: str, pixels: Pixels, compartments: Mapping[str, Regions], around: Surroundings
 ) -> Measured:
     """How sharp each nucleus is in the channel that nuclei were found in."""
     plane = pixels.planes[channel]
-    level = around.background(plane, "field").level
+    level = around.background(plane, channel, "field").level
     return measure_cell_quality(plane, compartments["nucleus"], channel, level, QualityLimits())
 
 
@@ -197,12 +180,12 @@ def _intensity(
     settings: Intensity,
     pixels: Pixels,
     compartments: Mapping[str, Regions],
-    around: _Surroundings,
+    around: Surroundings,
 ) -> Measured:
     plane, channel = pixels.planes[settings.channel], settings.channel
     chosen: dict[str, Regions] = {n: compartments[n] for n in settings.compartments}
-    background = around.background(plane, settings.background)
-    level = saturation_level(plane)
+    background = around.background(plane, channel, settings.background)
+    level = around.saturation(plane, channel)
     measured = measure_intensity(plane, channel, chosen, background, level)
     saturated = measure_saturated_cells(
         plane, compartments["cell"], channel, level, QualityLimits()
@@ -215,7 +198,7 @@ def _beta_gal(
     pixels: Pixels,
     cells: Regions,
     nuclear_ring: Regions | None,
-    around: _Surroundings,
+    around: Surroundings,
 ) -> Measured:
     if pixels.rgb is None:
         raise ImageError("beta_gal needs a brightfield picture: a channel that is rgb")
@@ -231,7 +214,7 @@ def _foci(
     settings: Foci,
     pixels: Pixels,
     compartments: Mapping[str, Regions],
-    around: _Surroundings,
+    around: Surroundings,
 ) -> tuple[Measured, Measured]:
     plane = pixels.planes[settings.channel]
     sigma = settings.in_px("sigma", pixels.pixel_size_um)
@@ -239,7 +222,7 @@ def _foci(
         plane,
         settings.channel,
         compartments["nucleus"],
-        around.background(plane, "field").level,
+        around.background(plane, settings.channel, "field").level,
         FociSettings(sigma=sigma, threshold=settings.threshold),
         PanNuclearSettings(),
     )

@@ -8,6 +8,7 @@ from measurements.quality import (
     QualityLimits,
     field_unevenness,
     focus_score,
+    log_levels,
     measure_cell_quality,
     measure_image_quality,
     measure_saturated_cells,
@@ -155,8 +156,8 @@ def test_saturated_cells():
 
 def test_outliers_leave_nan_and_empty_alone():
     values = np.array([1.0, 1.1, 0.9, 1.05, 0.95, 0.01, np.nan])
-    assert outliers_below(values, 3.0).tolist() == [False] * 5 + [True, False]
-    assert outliers_below(np.zeros(0), 3.0).shape == (0,)
+    assert outliers_below(values, log_levels(values), 3.0).tolist() == [False] * 5 + [True, False]
+    assert outliers_below(np.zeros(0), log_levels(np.zeros(0)), 3.0).shape == (0,)
 
 
 def test_tiny_and_empty_images():

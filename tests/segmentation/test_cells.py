@@ -8,7 +8,6 @@ from segmentation.cells import (
     expand_nuclei,
     pair,
     ring,
-    touches_border,
     voronoi,
 )
 
@@ -213,15 +212,3 @@ def test_what_is_no_label_image():
     for share in (0, 1.1, np.nan):
         with pytest.raises(ValueError, match="overlap"):
             pair(good, good, share)
-
-
-def test_border():
-    labels = np.zeros((6, 8), np.int32)
-    labels[0, 3], labels[5, 5], labels[2, 0], labels[3, 7] = 9, 2, 30, 4
-    labels[2:4, 3:5] = 11
-    labels[4, 6] = 2
-    ids, touching = touches_border(labels)
-    assert ids.tolist() == [2, 4, 9, 11, 30]
-    assert touching.tolist() == [True, True, True, False, True]
-    ids, touching = touches_border(np.zeros((4, 4), np.uint32))
-    assert ids.size == touching.size == 0

@@ -1,0 +1,164 @@
+"""The cells of a slide measured block by block, each cell once and whole.
+
+Two passes over the blocks, each of them any number of tasks in any order:
+
+1. `block_levels` of every block, added up, say what the slide's background and saturation are;
+2. `measure_block` measures the cells that belong to a block (`measurements.blocks`) by the same
+   functions as an image in one piece, and to the same numbers, whatever the blocks.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measurements.background import outside_cells
+from measurements.blocks import Box, ownership
+from measurements.columns import Column, Measured, in_physical_units
+from measurements.histogram import GreyLevels, Histogram
+from pipelines.errors import StudyError
+from pipelines.field.cells import CELL_ID, measure_cells
+from pipelines.field.labels import Labels
+from pipelines.field.pixels import Grey, Pixels
+from pipelines.field.place import Place, local_background
+from pipelines.study import Study
+from pipelines.study.settings import Intensity, Morphology
+
+Levels = Mapping[str, GreyLevels]
+# How far the sharpness of a nucleus looks beyond it, px: a Gaussian of 1 px, cut at 4 SD.
+GRADIENT_REACH = 5
+# How long a cell may be, in nuclear diameters, before it needs a view of its own [judgement].
+USUAL_LENGTH = 3.0
+
+
+class SlideImage(Protocol):
+    """What measuring needs of a slide; boxes never reach beyond it.
+
+    Attributes:
+        shape: height and width, px.
+        pixel_size_um: edge of a pixel; None where unknown.
+    """
+
+    shape: tuple[int, int]
+    pixel_size_um: float | None
+
+    def labels(self, name: Literal["nuclei", "cells"], box: Box) -> NDArray[np.uint32]:
+        """Labels in a box: ids unique over the slide, the same for a nucleus and its cell."""
+        ...
+
+    def plane(self, channel: str, box: Box) -> Grey:
+        """One channel's pixels in a box."""
+        ...
+
+    def n_nuclei(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Nuclei in each of these cells."""
+        ...
+
+
+def block_levels(slide: SlideImage, own: Box, study: Study) -> Levels:
+    """Grey values of one block, which add up to those of the slide (`add_levels`).
+
+    Args:
+        slide: the slide.
+        own: the block's box; the boxes of all blocks cover the slide once.
+        study: the settings.
+    """
+    gap = local_background(study, slide.pixel_size_um).gap
+    view = own.grown(ceil(gap) + 1, _whole(slide))
+    outside = outside_cells(slide.labels("cells", view), gap)[own.slices(view)]
+    planes = {channel: slide.plane(channel, own) for channel in study.channels}
+    return {
+        channel: GreyLevels(Histogram.of(plane), Histogram.of(plane[outside]))
+        for channel, plane in planes.items()
+    }
+
+
+def add_levels(some: Levels, others: Levels) -> Levels:
+    """Levels of two parts of a slide together."""
+    return {channel: levels + others[channel] for channel, levels in some.items()}
+
+
+def measure_block(slide: SlideImage, own: Box, study: Study, levels: Levels) -> Measured:
+    """Measure the cells that belong to a block.
+
+    Args:
+        slide: the slide.
+        own: the block's box.
+        study: the settings.
+        levels: of the whole slide.
+
+    Returns:
+        One value a cell and column, in physical units, by cell id. The flag out_of_focus compares
+        a nucleus with those of its block only, until `pipelines.slide.tables` sets it.
+
+    Raises:
+        StudyError: the study asks for what is not measured by blocks.
+    """
+    _check(study)
+    whole, reach = _whole(slide), _reach(study, slide.pixel_size_um)
+    margin = reach + _usual_length(study, slide.pixel_size_um)
+    view = own.grown(margin, whole)
+    found = ownership(slide.labels("cells", view), own, view, whole, reach)
+    tables = [_measured(slide, study, Place(found.ids, view, whole, levels))]
+    while found.spilling.size:
+        margin *= 2
+        view = own.grown(margin, whole)
+        cells = slide.labels("cells", view)
+        left = np.where(np.isin(cells, found.spilling), cells, np.uint32(0))
+        found = ownership(left, own, view, whole, reach)
+        if found.ids.size:
+            tables.append(_measured(slide, study, Place(found.ids, view, whole, levels)))
+    return in_physical_units(_stacked(tables), slide.pixel_size_um)
+
+
+def _measured(slide: SlideImage, study: Study, place: Place) -> Measured:
+    planes = {channel: slide.plane(channel, place.view) for channel in study.channels}
+    pixels = Pixels("", planes, None, slide.pixel_size_um, ())
+    labels = Labels(
+        slide.labels("nuclei", place.view),
+        slide.labels("cells", place.view),
+        slide.n_nuclei(place.ids),
+    )
+    return measure_cells(pixels, labels, study, place)[0]
+
+
+def _stacked(tables: list[Measured]) -> Measured:
+    columns: dict[Column, NDArray[np.generic]] = {
+        column: np.concatenate([table[column] for table in tables]) for column in tables[0]
+    }
+    order = np.argsort(columns[CELL_ID], kind="stable")
+    return {column: values[order] for column, values in columns.items()}
+
+
+def _reach(study: Study, pixel_size_um: float | None) -> int:
+    """How far around a cell the measurements look, px.
+
+    The ring of background ends gap + width from the cell, and whether a pixel of it is the cell's
+    depends on cells as far from that pixel.
+    """
+    local = local_background(study, pixel_size_um)
+    reaches = [2 * (local.gap + local.width), GRADIENT_REACH]
+    if study.segmentation.cytoplasm is not None:
+        ring = study.segmentation.cytoplasm
+        reaches.append(ring.in_px("gap", pixel_size_um) + ring.in_px("width", pixel_size_um))
+    return ceil(max(reaches)) + 1
+
+
+def _usual_length(study: Study, pixel_size_um: float | None) -> int:
+    settings = study.cellpose_settings()[0][1]
+    return ceil(USUAL_LENGTH * settings.in_px("diameter", pixel_size_um))
+
+
+def _whole(slide: SlideImage) -> Box:
+    return Box(0, 0, *slide.shape)
+
+
+def _check(study: Study) -> None:
+    for measurement in study.measurements:
+        if not isinstance(measurement, Morphology | Intensity):
+            raise StudyError(
+                f"measurements: {measurement.type} is not measured on slides yet, only morphology "
+                "and intensity are"
+            )
