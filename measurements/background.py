@@ -127,7 +127,7 @@ def estimate_background(
     image: NDArray[Any],
     pixels: BackgroundPixels,
     settings: BackgroundSettings,
-    whole: Histogram | None = None,
+    field: float | None = None,
 ) -> Background:
     """Measure one channel's background for every cell.
 
@@ -135,13 +135,12 @@ def estimate_background(
         image: one channel, any real dtype.
         pixels: from `background_pixels` of the same image.
         settings: method and the smallest usable ring.
-        whole: grey values outside all cells of the larger image that this one was cut out of;
-            default: those of `pixels`.
+        field: `field_level` of the larger image that this one was cut out of; default: its own.
     """
     rings = pixels.rings
     around = rings.read(image)
-    outside = Histogram.of(image[pixels.field]) if whole is None else whole
-    field = mode(outside) if outside.total >= settings.minimum_pixels else float("nan")
+    if field is None:
+        field = field_level(Histogram.of(image[pixels.field]), settings)
     unused = np.zeros(len(rings), dtype=np.uint32)
     if settings.method == "none":
         return Background(field, np.zeros(len(rings)), unused)
@@ -151,6 +150,16 @@ def estimate_background(
     enough = rings.areas >= settings.minimum_pixels
     level = np.where(enough, rings.median(around), everywhere)
     return Background(field, level, np.where(enough, rings.areas, 0).astype(np.uint32))
+
+
+def field_level(outside: Histogram, settings: BackgroundSettings) -> float:
+    """Background of a whole field; NaN where too little of it is free of cells.
+
+    Args:
+        outside: grey values further than the gap from every cell.
+        settings: the fewest pixels that count.
+    """
+    return mode(outside) if outside.total >= settings.minimum_pixels else float("nan")
 
 
 def measure_background(background: Background, channel: str) -> Measured:

@@ -103,14 +103,18 @@ class GreyLevels:
     Attributes:
         everywhere: all grey values.
         outside: those outside cells (`measurements.background.outside_cells`).
+        dtype: of the pixels.
     """
 
     everywhere: Histogram
     outside: Histogram
+    dtype: np.dtype[Any]
 
     def __add__(self, other: "GreyLevels") -> "GreyLevels":
         """Levels of both parts together."""
-        return GreyLevels(self.everywhere + other.everywhere, self.outside + other.outside)
+        return GreyLevels(
+            self.everywhere + other.everywhere, self.outside + other.outside, self.dtype
+        )
 
 
 # Median absolute deviation of a normal distribution of SD 1.

@@ -8,7 +8,7 @@ A region's pixels are taken in raster order, so a sum over them is the same numb
 whatever else lies in the image and wherever the image was cut out of a larger one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.errors import MeasurementError
+from measurements.order_statistics import group_quantiles
 from measurements.runs import Runs
 
 Floats = NDArray[np.float64]
 
 MAX_LABEL = np.iinfo(np.uint32).max
-# Regions are sorted side by side in the rows of a matrix: those whose sizes lie within this factor.
-SIZE_CLASS = 1.15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,23 +175,7 @@ class Regions:
             Array (len(fractions), n_regions); NaN for a region without pixels or with a NaN.
         """
         self._check(values)
-        result = np.full((len(fractions), len(self)), np.nan)
-        areas = self.areas
-        positions = np.outer(np.asarray(fractions, dtype=np.float64), np.maximum(areas - 1, 0))
-        below = np.floor(positions).astype(np.int64)
-        above = np.ceil(positions).astype(np.int64)
-        weight = positions - below
-        for chosen, ordered in self._ordered(values):
-            row = np.arange(chosen.size)
-            low = ordered[row, below[:, chosen]].astype(np.float64)
-            high = ordered[row, above[:, chosen]].astype(np.float64)
-            with np.errstate(invalid="ignore"):
-                between = low + weight[:, chosen] * (high - low)
-            # NaN is sorted behind all numbers.
-            largest = ordered[row, areas[chosen] - 1]
-            with_nan = largest != largest
-            result[:, chosen] = np.where(with_nan, np.nan, np.where(low == high, low, between))
-        return result
+        return group_quantiles(values, self.starts, fractions)
 
     def median(self, values: NDArray[Any]) -> Floats:
         """Median of each region; NaN for a region without pixels or with a NaN."""
@@ -206,27 +189,6 @@ class Regions:
     def per_run(self, ufunc: np.ufunc, values: NDArray[Any]) -> Floats:
         """Reduce one value for each of `runs` within each region; NaN for one without pixels."""
         return _reduced(ufunc, values, self.run_starts)
-
-    def _ordered(self, values: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """Regions of similar size, and a matrix with the values of each in ascending order.
-
-        Short rows are filled up at their end with what is not smaller than any value.
-        """
-        areas = self.areas
-        by_size = np.argsort(areas, kind="stable")
-        sizes = areas[by_size]
-        fill = _largest(values.dtype)
-        at = int(np.searchsorted(sizes, 0, side="right"))
-        while at < sizes.size:
-            end = int(np.searchsorted(sizes, SIZE_CLASS * sizes[at], side="right"))
-            chosen, widest = by_size[at:end], int(sizes[end - 1])
-            matrix = _rows_of(values, self.starts[chosen], widest, fill)
-            shortest = int(sizes[at])
-            padding = np.arange(shortest, widest) >= sizes[at:end, np.newaxis]
-            matrix[:, shortest:][padding] = fill
-            matrix.sort(axis=1)
-            yield chosen, matrix
-            at = end
 
     def _reduce(self, ufunc: np.ufunc, values: NDArray[Any]) -> Floats:
         self._check(values)
@@ -255,23 +217,6 @@ def _reduced(ufunc: np.ufunc, values: NDArray[Any], starts: NDArray[np.int64]) -
     if filled.any():
         result[filled] = ufunc.reduceat(values, starts[:-1][filled])
     return result
-
-
-def _rows_of(
-    values: NDArray[Any], starts: NDArray[np.int64], width: int, fill: float
-) -> NDArray[Any]:
-    """Matrix of ``values[start:start + width]``, filled up where the values end before."""
-    missing = int(starts.max()) + width - values.size
-    if missing > 0:
-        values = np.concatenate([values, np.full(missing, fill, dtype=values.dtype)])
-    return np.lib.stride_tricks.sliding_window_view(values, width)[starts]
-
-
-def _largest(dtype: np.dtype[Any]) -> float:
-    """What sorts behind every value of a type."""
-    if dtype.kind == "f":
-        return float("nan")
-    return True if dtype.kind == "b" else int(np.iinfo(dtype).max)
 
 
 def _checked_labels(labels: NDArray[Any]) -> NDArray[Any]:

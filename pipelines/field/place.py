@@ -15,8 +15,7 @@ from measurements.background import (
     estimate_background,
 )
 from measurements.blocks import Box
-from measurements.histogram import GreyLevels
-from measurements.quality import clipping_level, saturation_level
+from measurements.quality import saturation_level
 from measurements.regions import Regions
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Grey, Pixels
@@ -26,6 +25,19 @@ from pipelines.study import Study
 # near enough to share its light.
 BACKGROUND_GAP = 0.2
 BACKGROUND_WIDTH = 0.6
+
+
+@dataclass(frozen=True)
+class ChannelLevels:
+    """What is known of one channel of a whole slide.
+
+    Attributes:
+        background: level outside cells (`measurements.background.field_level`).
+        saturation: grey value at which it is clipped (`measurements.quality.clipping_level`).
+    """
+
+    background: float
+    saturation: float
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Place:
     ids: NDArray[np.uint32]
     view: Box
     slide: Box
-    levels: Mapping[str, GreyLevels] | None
+    levels: Mapping[str, ChannelLevels] | None
 
 
 def whole_image(labels: Labels) -> Place:
@@ -69,7 +81,7 @@ class Surroundings:
 
     local: BackgroundSettings
     geometry: BackgroundPixels
-    levels: Mapping[str, GreyLevels] | None
+    levels: Mapping[str, ChannelLevels] | None
 
     @classmethod
     def of(cls, pixels: Pixels, labels: Labels, study: Study, place: Place) -> "Surroundings":
@@ -82,11 +94,11 @@ class Surroundings:
     ) -> Background:
         """One channel's background for every cell."""
         settings = replace(self.local, method=method)
-        whole = self.levels[channel].outside if self.levels is not None else None
-        return estimate_background(plane, self.geometry, settings, whole)
+        field = self.levels[channel].background if self.levels is not None else None
+        return estimate_background(plane, self.geometry, settings, field)
 
     def saturation(self, plane: Grey, channel: str) -> float:
         """Grey value at which the channel is clipped."""
         if self.levels is None:
             return saturation_level(plane)
-        return clipping_level(self.levels[channel].everywhere, plane.dtype)
+        return self.levels[channel].saturation

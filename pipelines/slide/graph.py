@@ -11,7 +11,7 @@ from typing import TypeVar
 from dask.delayed import Delayed, delayed
 
 from measurements.blocks import Box
-from pipelines.slide.measuring import SlideImage, add_levels, block_levels
+from pipelines.slide.measuring import SlideImage, add_levels, block_levels, slide_levels
 from pipelines.slide.tables import BlockSummary, join_blocks, write_block
 from pipelines.study import Study
 
@@ -32,7 +32,8 @@ def measure_slide(
         parts: folder of the blocks' Parquet files.
         cells: Parquet file of the slide's cells.
     """
-    levels = tree([delayed(block_levels)(slide, own, study) for own in boxes], add_levels)
+    grey = tree([delayed(block_levels)(slide, own, study) for own in boxes], add_levels)
+    levels = delayed(slide_levels)(grey, study, slide.pixel_size_um)
     paths = [parts / f"{number:06d}.parquet" for number in range(len(boxes))]
     blocks = [
         delayed(write_block)(slide, own, study, levels, path)

@@ -2,7 +2,7 @@
 
 Two passes over the blocks, each of them any number of tasks in any order:
 
-1. `block_levels` of every block, added up, say what the slide's background and saturation are;
+1. `block_levels` of every block, added up, give `slide_levels`: background and saturation;
 2. `measure_block` measures the cells that belong to a block (`measurements.blocks`) by the same
    functions as an image in one piece, and to the same numbers, whatever the blocks.
 """
@@ -14,19 +14,21 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.background import outside_cells
+from measurements.background import field_level, outside_cells
 from measurements.blocks import Box, ownership
 from measurements.columns import Column, Measured, in_physical_units
 from measurements.histogram import GreyLevels, Histogram
+from measurements.quality import clipping_level
 from pipelines.errors import StudyError
 from pipelines.field.cells import CELL_ID, measure_cells
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Grey, Pixels
-from pipelines.field.place import Place, local_background
+from pipelines.field.place import ChannelLevels, Place, local_background
 from pipelines.study import Study
 from pipelines.study.settings import Intensity, Morphology
 
-Levels = Mapping[str, GreyLevels]
+BlockLevels = Mapping[str, GreyLevels]
+SlideLevels = Mapping[str, ChannelLevels]
 # How far the sharpness of a nucleus looks beyond it, px: a Gaussian of 1 px, cut at 4 SD.
 GRADIENT_REACH = 5
 # How long a cell may be, in nuclear diameters, before it needs a view of its own [judgement].
@@ -57,8 +59,8 @@ class SlideImage(Protocol):
         ...
 
 
-def block_levels(slide: SlideImage, own: Box, study: Study) -> Levels:
-    """Grey values of one block, which add up to those of the slide (`add_levels`).
+def block_levels(slide: SlideImage, own: Box, study: Study) -> BlockLevels:
+    """Grey values of one block, which add up (`add_levels`) to the slide's (`slide_levels`).
 
     Args:
         slide: the slide.
@@ -70,17 +72,28 @@ def block_levels(slide: SlideImage, own: Box, study: Study) -> Levels:
     outside = outside_cells(slide.labels("cells", view), gap)[own.slices(view)]
     planes = {channel: slide.plane(channel, own) for channel in study.channels}
     return {
-        channel: GreyLevels(Histogram.of(plane), Histogram.of(plane[outside]))
+        channel: GreyLevels(Histogram.of(plane), Histogram.of(plane[outside]), plane.dtype)
         for channel, plane in planes.items()
     }
 
 
-def add_levels(some: Levels, others: Levels) -> Levels:
-    """Levels of two parts of a slide together."""
+def add_levels(some: BlockLevels, others: BlockLevels) -> BlockLevels:
+    """Grey values of two parts of a slide together."""
     return {channel: levels + others[channel] for channel, levels in some.items()}
 
 
-def measure_block(slide: SlideImage, own: Box, study: Study, levels: Levels) -> Measured:
+def slide_levels(whole: BlockLevels, study: Study, pixel_size_um: float | None) -> SlideLevels:
+    """Background and saturation of every channel, from the grey values of all blocks together."""
+    settings = local_background(study, pixel_size_um)
+    return {
+        channel: ChannelLevels(
+            field_level(grey.outside, settings), clipping_level(grey.everywhere, grey.dtype)
+        )
+        for channel, grey in whole.items()
+    }
+
+
+def measure_block(slide: SlideImage, own: Box, study: Study, levels: SlideLevels) -> Measured:
     """Measure the cells that belong to a block.
 
     Args:

@@ -22,7 +22,7 @@ from measurements.quality import (
 )
 from pipelines.errors import ImageError
 from pipelines.field.cells import CELL_ID
-from pipelines.slide.measuring import Levels, SlideImage, measure_block
+from pipelines.slide.measuring import SlideImage, SlideLevels, measure_block
 from pipelines.study import Study
 from pipelines.tables import arrow_table, write_parquet, write_parquet_rows
 
@@ -48,7 +48,7 @@ class BlockSummary:
 
 
 def write_block(
-    slide: SlideImage, own: Box, study: Study, levels: Levels, path: Path
+    slide: SlideImage, own: Box, study: Study, levels: SlideLevels, path: Path
 ) -> BlockSummary:
     """Measure a block's cells (`measure_block`) and write them to `path`, whole or not at all."""
     table = arrow_table(measure_block(slide, own, study, levels))

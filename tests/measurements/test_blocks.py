@@ -9,6 +9,7 @@ from measurements.background import (
     BackgroundSettings,
     background_pixels,
     estimate_background,
+    field_level,
     outside_cells,
 )
 from measurements.blocks import Box, ownership, touches_edge
@@ -76,7 +77,7 @@ def test_blocks_measure_the_same_bits_as_the_whole(step, seed, dtype):
     labels = slide_of(seed)
     rng = np.random.default_rng(seed)
     image = (rng.normal(100, 9, SHAPE) + 50 * (labels > 0)).astype(dtype)
-    outside = Histogram.of(image[outside_cells(labels, LOCAL.gap)])
+    field = field_level(Histogram.of(image[outside_cells(labels, LOCAL.gap)]), LOCAL)
     whole = measured(labels, image, Regions.of(labels).ids, SLIDE, None)
     seen = 0
     for own in grid(step):
@@ -84,16 +85,16 @@ def test_blocks_measure_the_same_bits_as_the_whole(step, seed, dtype):
         at = view.slices(SLIDE)
         ids = ownership(labels[at], own, view, SLIDE, REACH).ids
         rows = np.searchsorted(whole["ids"], ids)
-        for name, values in measured(labels[at], image[at], ids, view, outside).items():
+        for name, values in measured(labels[at], image[at], ids, view, field).items():
             np.testing.assert_array_equal(values, whole[name][rows], err_msg=name)
         seen += ids.size
     assert whole["ids"].size - 2 <= seen <= whole["ids"].size
 
 
-def measured(labels, image, ids, view, outside):
+def measured(labels, image, ids, view, field):
     cells = Regions.of(labels, ids, origin=(view.top, view.left))
     around = background_pixels(labels, ids, LOCAL)
-    background = estimate_background(image, around, LOCAL, outside)
+    background = estimate_background(image, around, LOCAL, field)
     columns = measure_morphology(cells, "cell") | measure_intensity(
         image, "c", {"cell": cells}, background
     )

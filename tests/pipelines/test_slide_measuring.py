@@ -17,7 +17,7 @@ from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
 from pipelines.field.place import whole_image
 from pipelines.slide.graph import measure_slide, tree
-from pipelines.slide.measuring import add_levels, block_levels, measure_block
+from pipelines.slide.measuring import add_levels, block_levels, measure_block, slide_levels
 from pipelines.study import Study
 from segmentation.cells import expand_nuclei
 from tests.measurements.label_images import disc
@@ -96,7 +96,8 @@ def grid(step):
 
 def by_blocks(image, step):
     settings, boxes = study(), grid(step)
-    levels = reduce(add_levels, [block_levels(image, own, settings) for own in boxes])
+    grey = reduce(add_levels, [block_levels(image, own, settings) for own in boxes])
+    levels = slide_levels(grey, settings, image.pixel_size_um)
     tables = [measure_block(image, own, settings, levels) for own in boxes]
     columns = {c.name: np.concatenate([t[c] for t in tables]) for c in tables[0]}
     order = np.argsort(columns["cell_id"])
@@ -128,7 +129,8 @@ def test_a_block_without_a_cell_has_the_columns():
     image = slide()
     empty = InMemory(0 * image.nuclei, 0 * image.cells, image.planes)
     own, settings = Box(0, 0, 40, 40), study()
-    measured = measure_block(empty, own, settings, block_levels(empty, own, settings))
+    levels = slide_levels(block_levels(empty, own, settings), settings, None)
+    measured = measure_block(empty, own, settings, levels)
     assert [c.name for c in measured] == list(in_one_piece(image))
     assert {values.size for values in measured.values()} == {0}
 
