@@ -15,9 +15,10 @@ stretches the wall clock of a long run more than that of a short one.
     against_cp_measure    its functions `sizeshape` and `intensity`, which measure more of their own
 
 nyxus and cp_measure are taken from the running Python or from `--peer-python`; what is missing is
-null. Run as
+null. Where the data folder has the section of `tests.benchmarks.measure_slide`, its cells are also
+measured by blocks and compared. Run as
 
-    python -m tests.benchmarks.measure [--peer-python PATH] [--repeats N]
+    python -m tests.benchmarks.measure [--peer-python PATH] [--repeats N] [--data DIR]
 """
 
 import argparse
@@ -41,6 +42,7 @@ from measurements.background import (
 from measurements.intensity import measure_intensity
 from measurements.morphology import measure_morphology
 from measurements.regions import Regions
+from tests.benchmarks.measure_slide import LABELS, slide_figures
 
 SIZE, PITCH, CHANNELS = 2048, 26, 4
 # senescope's column -> scikit-image's property and its place in it.
@@ -66,6 +68,7 @@ INTENSITY = {
     "max": "intensity_max",
 }
 LOCAL = BackgroundSettings(gap=4.0, width=12.0)
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 PEERS = Path(__file__).with_name("measure_peers.py")
 
 
@@ -81,7 +84,7 @@ def main() -> None:
     read = cpu_seconds(lambda: one_read(labels, channels), options.repeats)
     theirs = cpu_seconds(lambda: scikit_image(labels, channels), 2)
     peers = peer_seconds(labels, channels, options.peer_python)
-    figures = {
+    figures: dict[str, object] = {
         "cells": n_cells,
         "columns": len(SHAPE) + len(INTENSITY) * CHANNELS,
         "seconds": round(ours, 4),
@@ -94,6 +97,8 @@ def main() -> None:
         "against_one_read": round(ours / read, 1),
         "largest_difference": float(f"{difference:.1e}"),
     }
+    if (options.data / LABELS).is_file():
+        figures |= slide_figures(options.data)
     for name, value in figures.items():
         print(f"  {name}: {value}")
     print(json.dumps(figures))
@@ -196,6 +201,7 @@ def _options() -> argparse.Namespace:
         "--peer-python", type=Path, default=sys.executable, help="Python with nyxus and cp_measure"
     )
     parser.add_argument("--repeats", type=int, default=10, help="runs of senescope, best taken")
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of the shared data")
     return parser.parse_args()
 
 
