@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from measurements.gating import corrected_fraction
 
-KEPT = "_kept"
+# Values of a unit's cells that are held at a time: 32 MB of float64, or one column.
+VALUES_AT_ONCE = 2**22
 
 
 def summarise_cells(
@@ -33,26 +35,20 @@ def summarise_cells(
             NAME_corrected_fraction (`measurements.gating.corrected_fraction`).
 
     Returns:
-        keys, n_cells, n_excluded, then the summaries; sorted by keys. One column is read at a
-        time, so that memory does not grow with the number of columns. NaN is left out.
+        keys, n_cells, n_excluded, then the summaries; sorted by keys. NaN is left out. What is
+        held at a time is one row's cells, a few columns of them: memory grows with the cells of
+        the largest image or unit, not with their number. So medians are exact.
     """
-    result = _counts(cells, keys, exclude)
-    for name in (*numbers, *flags):
-        kept = _read(cells, keys, exclude, name).filter(pl.col(KEPT))
-        group = kept.group_by(keys, maintain_order=True)
-        value = pl.col(name)
-        if name in flags:
-            summary = group.agg(value.mean().alias(f"{name}_fraction"))
-        else:
-            number = value.cast(pl.Float64).fill_nan(None).drop_nulls()
-            summary = group.agg(
-                number.mean().alias(f"{name}_mean"),
-                number.median().alias(f"{name}_median"),
-                number.std().alias(f"{name}_sd"),
-            )
+    file = pq.ParquetFile(cells)
+    rows = [
+        key.hstack(_summary(file, row_groups, numbers, flags, exclude))
+        for key, row_groups in _members(file, keys)
+    ]
+    result = pl.concat(rows) if rows else _nothing(file, keys, numbers, flags)
+    for name in flags:
         if name in alphas:
-            summary = summary.with_columns(_corrected(summary, name, alphas[name]))
-        result = result.join(summary, on=list(keys), how="left", nulls_equal=True)
+            corrected = _corrected(result, name, alphas[name])
+            result.insert_column(result.get_column_index(f"{name}_fraction") + 1, corrected)
     return result.sort(keys)
 
 
@@ -107,14 +103,63 @@ def _corrected(summary: pl.DataFrame, flag: str, alpha: float) -> pl.Series:
     )
 
 
-def _counts(cells: Path, keys: Sequence[str], exclude: Sequence[str]) -> pl.DataFrame:
-    group = _read(cells, keys, exclude).group_by(keys, maintain_order=True)
-    return group.agg(pl.col(KEPT).sum().alias("n_cells"), (~pl.col(KEPT)).sum().alias("n_excluded"))
+def _nothing(
+    file: pq.ParquetFile, keys: Sequence[str], numbers: Sequence[str], flags: Sequence[str]
+) -> pl.DataFrame:
+    """The summary's columns without a row."""
+    keys_alone, without_cells = _frame(file, [], keys), _summary(file, [], numbers, flags, [])
+    return pl.concat([keys_alone, without_cells.clear()], how="horizontal")
 
 
-def _read(cells: Path, keys: Sequence[str], exclude: Sequence[str], *names: str) -> pl.DataFrame:
-    """The keys, the named columns, and whether each cell is kept."""
-    wanted = list(dict.fromkeys((*keys, *exclude, *names)))
-    flags = [pl.col(name).fill_null(value=False) for name in exclude]
-    excluded = pl.any_horizontal(flags) if flags else pl.lit(value=False)
-    return pl.read_parquet(cells, columns=wanted).with_columns((~excluded).alias(KEPT))
+def _members(file: pq.ParquetFile, keys: Sequence[str]) -> list[tuple[pl.DataFrame, list[int]]]:
+    """Each combination of `keys` as a frame of one row, and the row groups of its images.
+
+    A row group holds cells of one image (`pipelines.tables.write_parquet_rows`).
+    """
+    members: dict[tuple[object, ...], tuple[pl.DataFrame, list[int]]] = {}
+    for number in range(file.num_row_groups):
+        found = _frame(file, [number], keys).unique()
+        assert found.height <= 1
+        for key in found.iter_rows():
+            members.setdefault(key, (found, []))[1].append(number)
+    return list(members.values())
+
+
+def _summary(
+    file: pq.ParquetFile,
+    row_groups: Sequence[int],
+    numbers: Sequence[str],
+    flags: Sequence[str],
+    exclude: Sequence[str],
+) -> pl.DataFrame:
+    """Counts and summaries of the cells of some row groups, as a frame of one row."""
+    n_cells = sum(file.metadata.row_group(number).num_rows for number in row_groups)
+    at_once = max(1, VALUES_AT_ONCE // max(1, n_cells))
+    names = [*numbers, *flags]
+    flagged = [pl.col(name).fill_null(value=False) for name in exclude]
+    excluded = pl.any_horizontal(flagged) if flagged else pl.lit(value=False)
+    drop = _frame(file, row_groups, exclude).select(excluded.alias("_"))["_"]
+    summaries = [pl.DataFrame({"n_cells": n_cells - drop.sum(), "n_excluded": drop.sum()})]
+    for first in range(0, len(names), at_once):
+        chosen = names[first : first + at_once]
+        kept = _frame(file, row_groups, chosen).filter(~drop)
+        of_each = [_summaries(name, is_flag=name in flags) for name in chosen]
+        summaries.append(kept.select(e for expressions in of_each for e in expressions))
+    return pl.concat(summaries, how="horizontal")
+
+
+def _summaries(name: str, *, is_flag: bool) -> list[pl.Expr]:
+    if is_flag:
+        return [pl.col(name).mean().alias(f"{name}_fraction")]
+    number = pl.col(name).cast(pl.Float64).fill_nan(None).drop_nulls()
+    return [
+        number.mean().alias(f"{name}_mean"),
+        number.median().alias(f"{name}_median"),
+        number.std().alias(f"{name}_sd"),
+    ]
+
+
+def _frame(file: pq.ParquetFile, row_groups: Sequence[int], names: Sequence[str]) -> pl.DataFrame:
+    frame = pl.from_arrow(file.read_row_groups(row_groups, columns=list(names)))
+    assert isinstance(frame, pl.DataFrame)  # of a table
+    return frame
