@@ -79,6 +79,24 @@ class Exclude(Settings):
     """Flag columns of the cells table; a cell that carries any of them is left out."""
 
 
+class OutcomeWithin(Settings):
+    """An outcome in a part of the cells."""
+
+    of: str
+    """Column of tables/cells.parquet."""
+    within: Annotated[dict[str, Scalar | tuple[Scalar, ...]], Field(min_length=1)]
+    """Columns of the cells table and the value, or values, that a cell must have to count."""
+
+
+class Contrast(Settings):
+    """One planned comparison."""
+
+    within: dict[str, Scalar] = Field(default_factory=dict)
+    """Factors and the level that both sides share; without it, the average over all levels."""
+    compare: Annotated[dict[str, tuple[Scalar, Scalar]], Field(min_length=1, max_length=1)]
+    """One factor and two of its levels: the first minus the second is estimated."""
+
+
 class Statistics(Settings):
     """The design of the comparison. The unit is the replicate: cells are never the n."""
 
@@ -92,8 +110,14 @@ class Statistics(Settings):
     """Sample column of pairs or batches."""
     random: tuple[str, ...] = ()
     """Sample columns of levels nested in the unit, e.g. clone."""
-    outcomes: tuple[str, ...] = ()
-    """Table columns to report first."""
+    outcomes: tuple[str | OutcomeWithin, ...] = ()
+    """What is compared: columns of the cells table, in all cells or within some. Without any, every
+    positivity rule of the study."""
+    contrasts: tuple[Contrast, ...] = ()
+    """Comparisons that were planned; without any, every level against the reference of its factor
+    (every pair, where it has none) within each combination of the other factors."""
+    adjust: Literal["holm", "bh", "none"] = "holm"
+    """How p-values are adjusted for the number of comparisons, over all outcomes together."""
 
 
 class Study(Settings):

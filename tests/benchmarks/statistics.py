@@ -1,0 +1,234 @@
+"""False positives and coverage of every shipped test: ``python -m tests.benchmarks.statistics``.
+
+Studies without an effect are simulated from cell intensities up: donors (or animals) differ
+strongly, clones and images differ too, cell numbers vary, positive cells are gated by the 95th
+percentile of the reference cells (each reference unit by the others, as a run does it). They go
+through the same code as a run: a cells table on disk, condensed, tested. Beside each test stands
+how often it is wrong when the cells are taken as n. Coverage is that of the 95 % interval in
+studies with a known effect. The last line is one JSON object. Simulation only.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.stats import ttest_ind
+
+from measurements.gating import control_percentile
+from pipelines.statistics import statistics_rows
+from pipelines.study import parse_study
+
+ALPHA = 0.05
+LOG_SD = {"unit": 0.35, "clone": 0.15, "image": 0.1, "cell": 0.5}
+FOCI_MEAN, FOCI_SHAPE, FOCI_UNIT_SD = 4.0, 1.5, 0.35
+CELLS_PER_IMAGE = 40
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A design: units of each group, what they are grouped and blocked by."""
+
+    name: str
+    factors: dict[str, tuple[str, ...]]
+    units: int
+    clones: int = 1
+    images: int = 3
+    paired: bool = False
+
+
+PLANS = (
+    Plan("two groups of 7, clones", {"genotype": ("healthy", "werner")}, 7, clones=2, images=2),
+    Plan("two groups of 3", {"genotype": ("healthy", "werner")}, 3),
+    Plan("pairs of 6", {"treatment": ("vehicle", "inhibitor")}, 6, paired=True),
+    Plan("three groups of 5", {"treatment": ("vehicle", "inhibitor", "clodronate")}, 5),
+    Plan(
+        "two factors, 4 each",
+        {"model": ("MEK1", "MKK6"), "treatment": ("vehicle", "inhibitor")},
+        4,
+    ),
+)
+
+
+def study_of(plan: Plan) -> str:
+    """The study file of a design."""
+    blocks = "  blocks: litter\n" if plan.paired else ""
+    random = "  random: [clone]\n" if plan.clones > 1 else ""
+    reference = ", ".join(f"{name}: {levels[0]}" for name, levels in plan.factors.items())
+    return (
+        "study: no-effect\nsamples: samples.csv\nchannels: {dna: 0}\n"
+        "segmentation:\n  nuclei: {channel: dna, diameter_px: 20}\n"
+        "measurements: [{type: morphology}]\n"
+        f"statistics:\n  unit: unit\n  factors: [{', '.join(plan.factors)}]\n{blocks}{random}"
+        f"  reference: {{{reference}}}\n"
+        "  outcomes: [intensity, foci, marker_positive]\n  adjust: none\n"
+    )
+
+
+def groups_of(plan: Plan) -> list[tuple[str, ...]]:
+    """Combinations of levels, the reference first."""
+    combined: list[tuple[str, ...]] = [()]
+    for levels in plan.factors.values():
+        combined = [(*group, level) for group in combined for level in levels]
+    return combined
+
+
+def simulate(plan: Plan, rng: np.random.Generator, effect: float) -> pl.DataFrame:
+    """Cells of one study; `effect` is added to the logarithms of every group but the reference."""
+    rows = []
+    litters = rng.normal(0, LOG_SD["unit"], (2, plan.units))
+    for g, group in enumerate(groups_of(plan)):
+        for u in range(plan.units):
+            own = rng.normal(0, LOG_SD["unit"], 2) * (0.5 if plan.paired else 1.0)
+            own = own + (litters[:, u] if plan.paired else 0.0)
+            for c in range(plan.clones):
+                clone = rng.normal(0, LOG_SD["clone"], 2) * (plan.clones > 1)
+                for i in range(plan.images):
+                    image = rng.normal(0, LOG_SD["image"], 2)
+                    n = int(rng.negative_binomial(4, 4 / (4 + CELLS_PER_IMAGE))) + 1
+                    shift = own + clone + image + effect * (g > 0)
+                    intensity = np.exp(shift[0] + rng.normal(0, LOG_SD["cell"], n))
+                    mean = FOCI_MEAN * np.exp(shift[1])
+                    foci = rng.negative_binomial(FOCI_SHAPE, FOCI_SHAPE / (FOCI_SHAPE + mean), n)
+                    labels = dict(zip(plan.factors, group, strict=True))
+                    litter = {"litter": f"L{u}"} if plan.paired else {}
+                    rows.append(
+                        pl.DataFrame({"intensity": intensity, "foci": foci}).with_columns(
+                            **{k: pl.lit(v) for k, v in {**labels, **litter}.items()},
+                            unit=pl.lit(f"g{g}u{u}"),
+                            clone=pl.lit(f"g{g}u{u}c{c}"),
+                            image_id=pl.lit(f"g{g}u{u}c{c}i{i}"),
+                        )
+                    )
+    return pl.concat(rows)
+
+
+def gated(cells: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Add marker_positive: by the reference's 95th percentile, as a run does it.
+
+    A reference unit is gated by the other units, a pair by the other pairs' reference units.
+    """
+    by = "litter" if plan.paired else "unit"
+    first = groups_of(plan)[0]
+    is_reference = pl.all_horizontal(
+        pl.col(name) == level for name, level in zip(plan.factors, first, strict=True)
+    )
+    reference = cells.filter(is_reference)
+
+    def threshold(frame: pl.DataFrame) -> float:
+        return control_percentile(frame["intensity"].to_numpy(), seed=0, n_boot=0).threshold
+
+    limits = {
+        member: threshold(reference.filter(pl.col(by) != member))
+        for member in reference[by].unique(maintain_order=True)
+    }
+    limit = pl.col(by).replace_strict(
+        limits, default=threshold(reference), return_dtype=pl.Float64
+    )
+    return cells.with_columns((pl.col("intensity") > limit).alias("marker_positive"))
+
+
+def write(cells: pl.DataFrame, path: Path) -> None:
+    """The table as a run leaves it: counts say that they are."""
+    table = cells.to_arrow()
+    index = table.schema.get_field_index("foci")
+    field = table.schema.field(index).with_metadata({"unit": "count"})
+    pq.write_table(table.set_column(index, field, table.column(index)), path)
+
+
+def cells_as_n(cells: pl.DataFrame, plan: Plan, column: str) -> float:
+    """p of Welch's t on the cells of the last group against the reference."""
+    sides = []
+    for group in (groups_of(plan)[0], groups_of(plan)[-1]):
+        chosen = pl.all_horizontal(
+            pl.col(name) == level for name, level in zip(plan.factors, group, strict=True)
+        )
+        sides.append(cells.filter(chosen)[column].cast(pl.Float64).to_numpy())
+    return float(ttest_ind(*sides, equal_var=False).pvalue)
+
+
+def truth(row: dict[str, object], effect: float) -> float | None:
+    """What the interval should contain; None where the truth is not a closed formula."""
+    if row["outcome"] == "marker_positive":
+        return None
+    if row["scale"] != "difference":
+        return float(np.exp(effect))
+    half = sum(LOG_SD[k] ** 2 for k in ("unit", "image", "cell")) / 2
+    if row["outcome"] == "foci":
+        return FOCI_MEAN * np.exp((FOCI_UNIT_SD**2 + LOG_SD["image"] ** 2) / 2) * np.expm1(effect)
+    return float(np.exp(half) * np.expm1(effect))
+
+
+def run(
+    plan: Plan, studies: int, seed: int, effect: float, folder: Path
+) -> list[dict[str, object]]:
+    """All rows of all studies, with the naive p beside."""
+    study = parse_study(study_of(plan), "study")
+    path = folder / "cells.parquet"
+    found = []
+    for number in range(studies):
+        rng = np.random.default_rng([seed, number])
+        cells = gated(simulate(plan, rng, effect), plan)
+        write(cells, path)
+        naive = {c: cells_as_n(cells, plan, c) for c in ("intensity", "foci", "marker_positive")}
+        for row in statistics_rows(study, path, groups_of(plan)):
+            found.append(row | {"naive_p": naive[str(row["outcome"])]})
+    return found
+
+
+def main() -> None:
+    """Print false-positive rates, then coverage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", type=int, default=2000, help="null studies in all")
+    parser.add_argument("--effect-studies", type=int, default=500, help="studies with an effect")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    each = -(-options.studies // len(PLANS))
+    tally: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    print(f"{each} null studies of each design; share of p < {ALPHA}")
+    with tempfile.TemporaryDirectory() as name:
+        for index, plan in enumerate(PLANS):
+            rows = run(plan, each, index, 0.0, Path(name))
+            by: dict[tuple[str, str], list[float]] = defaultdict(list)
+            for row in rows:
+                p = float(row["p"])  # type: ignore[arg-type]
+                by[str(row["outcome"]), str(row["test"])].append(p)
+                tally[str(row["test"])].append((p, float(row["naive_p"]), np.nan))  # type: ignore[arg-type]
+            for (outcome, test), ps in by.items():
+                p = np.array(ps)
+                rate = float(np.mean(p[~np.isnan(p)] < ALPHA))
+                print(
+                    f"{plan.name:<26}{outcome:<17}{test:<62}{rate:6.3f}  no p {np.isnan(p).mean():.3f}"
+                )
+        coverage: dict[str, list[bool]] = defaultdict(list)
+        plan = PLANS[0]
+        simple = Plan("two groups of 7", plan.factors, 7)
+        for row in run(simple, options.effect_studies, 99, 0.4, Path(name)):
+            known = truth(row, 0.4)
+            if known is not None and not np.isnan(float(row["p"])):  # type: ignore[arg-type]
+                coverage[str(row["test"])].append(bool(row["ci_low"] <= known <= row["ci_high"]))  # type: ignore[operator]
+    result = {}
+    for test, values in tally.items():
+        table = np.array(values)
+        kept = table[~np.isnan(table[:, 0])]
+        result[test] = {
+            "false_positive_rate": round(float(np.mean(kept[:, 0] < ALPHA)), 4),
+            "exact": False,
+            "false_positive_rate_cells_as_n": round(float(np.mean(kept[:, 1] < ALPHA)), 4),
+            "coverage": round(float(np.mean(coverage[test])), 4) if coverage[test] else None,
+            "studies": each * len(PLANS),
+        }
+        print(f"{test}: {result[test]}")
+    print(f"{time.perf_counter() - started:.0f} s")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
