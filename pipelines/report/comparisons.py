@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipelines.report.data import RunData, readable
+from pipelines.report.data import RunData, known_kind, readable
 from pipelines.report.tables import Head, Table, format_number
 
 SMALLEST_P = 0.0001
@@ -51,7 +51,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def _sentence(row: Row, run: RunData) -> str:
     """Both sides, their difference with its interval, the test and the n."""
-    share = row["outcome"] in run.definitions and run.definitions[row["outcome"]].kind == "flag"
+    share = known_kind(run.definitions, row["outcome"] or "") == "flag"
     start = ", ".join(filter(None, [_outcome(row), row["contrast"]]))
     if _float(row, "estimate") is None:
         return f"{start}: {row['note']}."

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipelines.errors import SenescopeError
 from pipelines.run.layout import Layout
 
-CSV_TABLES = ("images", "samples", "groups", "thresholds", "columns")
+CSV_TABLES = ("images", "samples", "groups", "thresholds", "statistics", "columns")
 MISSING = "–"
 SEPARATOR = " · "
 LENGTH_SUFFIX = re.compile(r"_(um|um2|px|px2)$")
@@ -44,9 +44,9 @@ class RunData:
         folder: the run folder.
         provenance: provenance.json; empty where missing or broken.
         definitions: columns of tables/cells.parquet in order; empty where there is no such table.
-        tables: ``images``, ``samples``, ``groups``, ``thresholds``, ``columns`` and ``failures``;
-            a table that is missing has no columns. Key columns are text that names the same
-            value alike in every table.
+        tables: ``images``, ``samples``, ``groups``, ``thresholds``, ``statistics``, ``columns``
+            and ``failures``; a table that is missing has no columns. Key columns are text that
+            names the same value alike in every table.
         problems: what could not be read, in sentences.
     """
 

@@ -17,8 +17,10 @@ import jinja2
 from markupsafe import Markup
 
 from pipelines.errors import SenescopeError
+from pipelines.report.comparisons import result_sentences, statistics_table
 from pipelines.report.data import RunData, read_run
 from pipelines.report.gallery import Gallery, gallery
+from pipelines.report.methods import methods_text
 from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
 from pipelines.report.tables import (
     Table,
@@ -69,6 +71,9 @@ class RunView:
     warnings: list[tuple[str, int]]
     scores: list[tuple[str, str]]
     figures: list[OutcomeFigure]
+    results: list[str]
+    statistics: Table | None
+    methods: list[str]
     counts: OutcomeFigure | None
     gallery: Gallery | None
     glossary: Table | None
@@ -83,8 +88,10 @@ class RunView:
             ("failures", "Failures", self.failures),
             ("design", "Design", self.groups or self.samples),
             ("outcomes", "Outcomes", self.figures),
+            ("statistics", "Statistics", self.statistics),
             ("quality", "Quality", self.quality or self.counts or self.run_warnings),
             ("pictures", "Pictures", self.gallery),
+            ("methods", "Methods", self.methods),
             ("columns", "Columns", self.glossary),
             ("provenance", "Provenance", self.facts or self.study_text or self.settings_text),
         )
@@ -153,6 +160,9 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         warnings=marks(run, "warnings")[:MAX_MARKS],
         scores=scores(run),
         figures=outcome_figures(run, anchor),
+        results=result_sentences(run),
+        statistics=statistics_table(run),
+        methods=methods_text(run),
         counts=count_figure(run, f"{anchor}-n"),
         gallery=gallery(run, output),
         glossary=glossary_table(run),

@@ -26,6 +26,8 @@ from pipelines.run.positivity import (
 )
 from pipelines.run.provenance import fingerprint, machine, versions
 from pipelines.run.task import Failure, ImageOutcome, ImageTask
+from pipelines.statistics import STATISTICS_COLUMNS, statistics_rows
+from pipelines.study import Study
 from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
 from pipelines.study.design import group_columns, unit_columns
@@ -96,6 +98,7 @@ def gather(
         if path.is_file()
     }
     tables |= write_levels(checked, parts, layout, gates)
+    tables |= _write_statistics(checked.study, layout)
     _write_table(layout.table("thresholds"), gates.rows(), THRESHOLD_COLUMNS)
     _write_table(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)
     of_images = summary_columns(tuple(checked.study.channels))
@@ -115,6 +118,16 @@ def _write_table(
     path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[Column]
 ) -> None:
     write_csv(path, rows, [column.name for column in columns])
+
+
+def _write_statistics(study: Study, layout: Layout) -> dict[str, list[Column]]:
+    """statistics.csv, where the study compares anything."""
+    path = layout.table("statistics")
+    if study.statistics is None:
+        path.unlink(missing_ok=True)
+        return {}
+    _write_table(path, statistics_rows(study, layout.cells), STATISTICS_COLUMNS)
+    return {path.stem: list(STATISTICS_COLUMNS)}
 
 
 def _failures(samples: Samples, layout: Layout, outcomes: Iterable[ImageOutcome]) -> list[Failure]:
@@ -218,7 +231,9 @@ def _write_provenance(
             "sample_columns": list(checked.samples.columns),
             "unit_columns": list(unit_columns(study, checked.samples)),
             "group_columns": list(group_columns(study)),
-            "outcomes": list(study.statistics.outcomes) if study.statistics else [],
+            "outcomes": study.statistics.model_dump(mode="json")["outcomes"]
+            if study.statistics
+            else [],
         },
         "settings": study.model_dump(mode="json"),
         "warnings": [f"{p.where}: {p.message}" for p in checked.problems],

@@ -38,7 +38,8 @@ THRESHOLD_COLUMNS = (
     _key("batch", "The batch that it is for; empty where there is one for all."),
     _key(
         "left_out_unit",
-        "Control unit that it judges and was not derived from; empty for all other units.",
+        "Control unit (block, in a design with blocks) that it judges and was not derived from; "
+        "empty for all others.",
     ),
     _number("threshold", "unit of the column", "Cells above it are positive; empty if refused."),
     _number("ci_low", "unit of the column", "Lower end of its 95 % interval.",
@@ -63,8 +64,8 @@ class GateKey:
     Attributes:
         name: of the positivity rule.
         batch: value of the rule's `by` column; None where there is one threshold for all.
-        left_out: unit that the threshold judges without having been derived from it; None for all
-            other units.
+        left_out: unit, or block where the design has blocks, that the threshold judges without
+            having been derived from it; None for all others.
     """
 
     name: str
@@ -78,12 +79,13 @@ class Gates:
 
     Attributes:
         rules: by their names.
-        unit: sample column of the units; None without statistics.
+        judged_by: sample column of what is gated by the others, see `judged_by`; empty without
+            statistics.
         decided: the thresholds.
     """
 
     rules: Mapping[str, Positivity]
-    unit: str | None
+    judged_by: str
     decided: Mapping[GateKey, Gate]
 
     def alphas(self) -> dict[str, float]:
@@ -98,8 +100,8 @@ class Gates:
         """The threshold of rule `name` for the cells of one image."""
         rule = self.rules[name]
         batch = row.sample[rule.by] if rule.by else None
-        unit = row.sample[self.unit] if self.unit else None
-        own = self.decided.get(GateKey(name, batch, unit))
+        member = row.sample.get(self.judged_by)
+        own = self.decided.get(GateKey(name, batch, member))
         return own if own is not None else self.decided[GateKey(name, batch, None)]
 
     def rows(self) -> list[dict[str, object]]:
@@ -136,6 +138,7 @@ def decide_gates(study: Study, parts: Sequence[Part]) -> Gates:
         StudyError: a rule names a column that the cells table does not have.
     """
     decided: dict[GateKey, Gate] = {}
+    column = judged_by(study.statistics)
     kept = [part.kept(study.exclude.flags) for part in parts] if study.positivity else []
     for name, rule in study.positivity.items():
         _check_column(name, rule, parts)
@@ -144,11 +147,10 @@ def decide_gates(study: Study, parts: Sequence[Part]) -> Gates:
         for batch in _levels(rule.by, read):
             members = [p for p in read if rule.by is None or p[0].sample[rule.by] == batch]
             decided[GateKey(name, batch, None)] = _gate(rule, members, study.statistics)
-            for unit in _reference_units(rule, study.statistics, members):
-                others = [p for p in members if p[0].sample[_unit(study)] != unit]
-                decided[GateKey(name, batch, unit)] = _gate(rule, others, study.statistics)
-    unit_column = study.statistics.unit if study.statistics else None
-    return Gates(study.positivity, unit_column, decided)
+            for member in _judged_by_others(rule, study.statistics, members):
+                others = [p for p in members if p[0].sample[column] != member]
+                decided[GateKey(name, batch, member)] = _gate(rule, others, study.statistics)
+    return Gates(study.positivity, column, decided)
 
 
 def positive_columns(part: Part, gates: Gates) -> Iterable[tuple[Column, pa.Array]]:
@@ -192,7 +194,7 @@ def _values(
     return np.concatenate(values), np.concatenate(units)
 
 
-def _reference_units(
+def _judged_by_others(
     rule: Positivity, design: Statistics | None, parts: Sequence[Values]
 ) -> list[Value]:
     """Units that are controls of the gate and reference of a test, if there are at least two.
@@ -200,20 +202,25 @@ def _reference_units(
     Each is gated by the others: a unit judged by a percentile of itself has its positive fraction
     pinned there.
     """
+    column = judged_by(design)
     if rule.rule != "control_percentile" or design is None or not design.reference:
         return []
     rows = selected([row for row, _ in parts], rule.controls)
-    units = list(dict.fromkeys(row.sample[design.unit] for row in selected(rows, design.reference)))
-    return units if len(units) >= 2 else []
+    found = list(dict.fromkeys(row.sample[column] for row in selected(rows, design.reference)))
+    return found if len(found) >= 2 else []
+
+
+def judged_by(design: Statistics | None) -> str:
+    """Sample column of what a gate's own controls are left out for: the unit, or its whole block.
+
+    Both sides of a pair must meet the same threshold, or their difference would hold the control's
+    deviation twice: 18 % of paired null studies then gave p < 0.05.
+    """
+    return (design.blocks or design.unit) if design else ""
 
 
 def _levels(by: str | None, parts: Sequence[Values]) -> list[Value]:
     return list(dict.fromkeys(row.sample[by] for row, _ in parts)) if by else [None]
-
-
-def _unit(study: Study) -> str:
-    assert study.statistics is not None  # there are reference units only with a design
-    return study.statistics.unit
 
 
 def _check_column(name: str, rule: Positivity, parts: Sequence[Part]) -> None:

@@ -45,13 +45,7 @@ class Measured:
     logs: bool
 
 
-def measure(
-    outcome: Outcome,
-    design: Statistics,
-    cells: Path,
-    exclude: Sequence[str],
-    order: Sequence[Group],
-) -> Measured:
+def measure(outcome: Outcome, design: Statistics, cells: Path, exclude: Sequence[str]) -> Measured:
     """Condense an outcome's cells.
 
     A number is taken as logarithms for the model of cells where every cell is above 0: intensities
@@ -62,7 +56,6 @@ def measure(
         design: the study's.
         cells: tables/cells.parquet.
         exclude: flag columns; a cell that carries any is left out.
-        order: groups in the order of the sample table.
     """
     blocks = (design.blocks,) if design.blocks else ()
     unit = tuple(dict.fromkeys((*design.factors, *blocks, design.unit)))
@@ -75,12 +68,18 @@ def measure(
         images = image_moments(cells, outcome, keys, exclude, logs=True)
     return Measured(
         outcome,
-        tuple(group for group in order if group in found),
+        tuple(group for group in groups_in_order(cells, design.factors) if group in found),
         units,
         images,
         _splitting(images, unit, (design.unit, *design.random, IMAGE)),
         logs,
     )
+
+
+def groups_in_order(cells: Path, factors: Sequence[str]) -> list[Group]:
+    """Combinations of levels as text, in the order of the cells table."""
+    levels = pl.scan_parquet(cells).select(factors).unique(maintain_order=True).collect()
+    return list(levels.select(pl.all().cast(pl.String).fill_null("")).iter_rows())
 
 
 def _splitting(

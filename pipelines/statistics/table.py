@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from statsmodels.stats.multitest import multipletests
 
+from measurements.columns import Column
 from pipelines.statistics import unit_means
 from pipelines.statistics.cell_models import cell_model, variance_components
 from pipelines.statistics.comparisons import Comparison, Group, comparisons
@@ -20,48 +21,65 @@ from pipelines.study.model import OutcomeWithin, Scalar, Statistics, Study
 
 Row = dict[str, object]
 ADJUST = {"holm": "holm", "bh": "fdr_bh"}
-STATISTICS_COLUMNS = {
-    "outcome": "Column of tables/cells.parquet that is compared.",
-    "within": "Cells that count; empty for all.",
-    "contrast": "The comparison: first level minus reference, or the factors of an omnibus test.",
-    "role": "primary: test of unit means; beside: model of the cells, for comparison; "
-    "omnibus: whether any level differs.",
-    "unit": "The replicate: what is counted as n.",
-    "n_units": "Units of the first side; of all groups in an omnibus test.",
-    "n_units_reference": "Units of the reference side.",
-    "n_images": "Images of the first side.",
-    "n_images_reference": "Images of the reference side.",
-    "n_cells": "Cells with a value on the first side.",
-    "n_cells_reference": "Cells with a value on the reference side.",
-    "mean": "Mean over the units of the first side, of their means or fractions.",
-    "mean_reference": "The same of the reference side.",
-    "estimate": "First side against the reference, on the scale named.",
-    "ci_low": "Lower end of the 95 % interval of the estimate.",
-    "ci_high": "Upper end of the 95 % interval of the estimate.",
-    "scale": "difference (of means, or of fractions), odds ratio, rate ratio, or ratio of "
-    "geometric means.",
-    "effect_size": "Standardised difference of unit means.",
-    "effect_size_type": "Hedges g, or Hedges g of the differences within blocks.",
-    "icc": "Intraclass correlation: share of the variance between cells that lies between units.",
-    "test": "Test or model.",
-    "statistic": "t, or F in an omnibus test.",
-    "df": "Degrees of freedom of t, or of F's denominator.",
-    "df_numerator": "Degrees of freedom of F's numerator.",
-    "p": "Two-sided p-value, not adjusted; empty where no test is possible.",
-    "p_adjusted": "Adjusted over all comparisons and outcomes of the same role.",
-    "adjust": "holm, bh (Benjamini-Hochberg) or none.",
-    "note": "What limits the result; why there is no p, where there is none.",
-}
-"""What each column of tables/statistics.csv means."""
 
 
-def statistics_rows(study: Study, cells: Path, order: Sequence[Group]) -> list[Row]:
+def _text(name: str, meaning: str) -> Column:
+    return Column(name, "key", "str", meaning, "study file", aggregate=False)
+
+
+def _count(name: str, meaning: str) -> Column:
+    return Column(name, "count", "int64", meaning, "rows of the cells table")
+
+
+def _number(name: str, unit: str, meaning: str, source: str) -> Column:
+    return Column(name, unit, "float64", meaning, source)
+
+
+OF_OUTCOME, ON_SCALE = "unit of the outcome", "on the scale named"
+MODELS = "pipelines.statistics: Welch 1947, Williams 1982, Breslow 1984, Patterson & Thompson 1971"
+STATISTICS_COLUMNS = (
+    _text("outcome", "Column of tables/cells.parquet that is compared."),
+    _text("within", "Cells that count; empty for all."),
+    _text("contrast", "First level minus reference; the factors, in an omnibus test."),
+    _text("role", "primary: test of unit means; beside: model of the cells, for comparison; "
+          "omnibus: whether any level differs."),
+    _text("unit", "The replicate: what is counted as n."),
+    _count("n_units", "Units of the first side; of all groups, in an omnibus test."),
+    _count("n_units_reference", "Units of the reference side."),
+    _count("n_images", "Images of the first side."),
+    _count("n_images_reference", "Images of the reference side."),
+    _count("n_cells", "Cells with a value on the first side."),
+    _count("n_cells_reference", "Cells with a value on the reference side."),
+    _number("mean", OF_OUTCOME, "Mean of the units' means or fractions on the first side.", "mean"),
+    _number("mean_reference", OF_OUTCOME, "The same of the reference side.", "mean"),
+    _number("estimate", ON_SCALE, "First side against the reference.", MODELS),
+    _number("ci_low", ON_SCALE, "Lower end of the estimate's 95 % interval.", MODELS),
+    _number("ci_high", ON_SCALE, "Upper end of the estimate's 95 % interval.", MODELS),
+    _text("scale", "difference (of means, or of fractions), odds ratio, rate ratio or ratio of "
+          "geometric means."),
+    _number("effect_size", "SD of unit means", "Standardised difference of unit means.",
+            "Hedges 1981 (J. Educ. Stat. 6:107)"),
+    _text("effect_size_type", "Hedges g, or Hedges g of the differences within blocks."),
+    _number("icc", "1", "Intraclass correlation: share of the variance between cells that lies "
+            "between units.", "variance components by REML"),
+    _text("test", "Test or model."),
+    _number("statistic", "1", "t; F in an omnibus test.", MODELS),
+    _number("df", "1", "Degrees of freedom of t, or of F's denominator.", MODELS),
+    _number("df_numerator", "1", "Degrees of freedom of F's numerator.", MODELS),
+    _number("p", "1", "Two-sided p-value, not adjusted; empty where no test is possible.", MODELS),
+    _number("p_adjusted", "1", "Adjusted over all outcomes and comparisons of the same role.",
+            "Holm 1979 (Scand. J. Stat. 6:65); Benjamini & Hochberg 1995 (JRSS B 57:289)"),
+    _text("adjust", "How: holm, bh (Benjamini and Hochberg) or none."),
+    _text("note", "What limits the result; why there is no p, where there is none."),
+)  # fmt: skip
+
+
+def statistics_rows(study: Study, cells: Path) -> list[Row]:
     """Test every outcome of a study.
 
     Args:
         study: its design; without statistics there are no rows.
         cells: tables/cells.parquet.
-        order: combinations of factor levels as text, in the order of the sample table.
 
     Returns:
         One row a test with `STATISTICS_COLUMNS`. p-values are adjusted over all outcomes and
@@ -75,9 +93,7 @@ def statistics_rows(study: Study, cells: Path, order: Sequence[Group]) -> list[R
         return []
     named = list(design.outcomes) or [f"{name}_positive" for name in study.positivity]
     rows = [
-        row
-        for name in named
-        for row in _outcome_rows(name, design, cells, study.exclude.flags, order)
+        row for name in named for row in _outcome_rows(name, design, cells, study.exclude.flags)
     ]
     return _adjusted(rows, design.adjust)
 
@@ -100,14 +116,13 @@ def _outcome_rows(
     design: Statistics,
     cells: Path,
     exclude: Sequence[str],
-    order: Sequence[Group],
 ) -> list[Row]:
     outcome = find_outcome(named, cells)
     if isinstance(outcome, str):
         column = named if isinstance(named, str) else named.of
         nothing = TestResult("", note=outcome)
         return [{"outcome": column, "unit": design.unit, "role": "primary"} | _numbers(nothing)]
-    measured = measure(outcome, design, cells, exclude, order)
+    measured = measure(outcome, design, cells, exclude)
     base: Row = {"outcome": outcome.column, "within": outcome.subset, "unit": design.unit}
     if not measured.groups:
         nothing = TestResult("", note="no cell has a value: no test")
@@ -173,7 +188,7 @@ def _counted(measured: Measured, groups: Sequence[Group], design: Statistics, su
 
 def _numbers(result: TestResult) -> Row:
     """The result's fields, named as in the table."""
-    names = [name for name in STATISTICS_COLUMNS if hasattr(result, name)]
+    names = [column.name for column in STATISTICS_COLUMNS if hasattr(result, column.name)]
     return {name: getattr(result, name) for name in names}
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import ttest_ind
 
@@ -129,9 +128,7 @@ def gated(cells: pl.DataFrame, plan: Plan) -> pl.DataFrame:
         member: threshold(reference.filter(pl.col(by) != member))
         for member in reference[by].unique(maintain_order=True)
     }
-    limit = pl.col(by).replace_strict(
-        limits, default=threshold(reference), return_dtype=pl.Float64
-    )
+    limit = pl.col(by).replace_strict(limits, default=threshold(reference), return_dtype=pl.Float64)
     return cells.with_columns((pl.col("intensity") > limit).alias("marker_positive"))
 
 
@@ -178,8 +175,8 @@ def run(
         cells = gated(simulate(plan, rng, effect), plan)
         write(cells, path)
         naive = {c: cells_as_n(cells, plan, c) for c in ("intensity", "foci", "marker_positive")}
-        for row in statistics_rows(study, path, groups_of(plan)):
-            found.append(row | {"naive_p": naive[str(row["outcome"])]})
+        rows = statistics_rows(study, path)
+        found += [row | {"naive_p": naive[str(row["outcome"])]} for row in rows]
     return found
 
 
@@ -205,7 +202,8 @@ def main() -> None:
                 p = np.array(ps)
                 rate = float(np.mean(p[~np.isnan(p)] < ALPHA))
                 print(
-                    f"{plan.name:<26}{outcome:<17}{test:<62}{rate:6.3f}  no p {np.isnan(p).mean():.3f}"
+                    f"{plan.name:<26}{outcome:<17}{test:<62}{rate:6.3f}"
+                    f"  no p {np.isnan(p).mean():.3f}"
                 )
         coverage: dict[str, list[bool]] = defaultdict(list)
         plan = PLANS[0]
