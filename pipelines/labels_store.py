@@ -17,14 +17,16 @@ from pipelines.images.header import inspect, is_tiff
 from pipelines.images.info import image_errors
 from pipelines.images.raster import has_stored_integers
 from pipelines.images.reader import Source, read_planes
+from pipelines.ome_zarr import (
+    OME_VERSION,
+    SMALLEST_LEVEL,
+    create_labels_group,
+    create_pyramid,
+    label_metadata,
+)
 
 if TYPE_CHECKING:
     import zarr
-
-_OME_VERSION = "0.5"
-_CLEAR_BACKGROUND = {"label-value": 0, "rgba": [0, 0, 0, 0]}
-_CHUNK = 1024
-_SMALLEST_LEVEL = 512
 
 
 def write_labels(
@@ -59,17 +61,11 @@ def write_labels(
         if channels:
             _write_image(root, channels, pixel_size_um)
         else:
-            root.update_attributes({"ome": {"version": _OME_VERSION}})
-        group = root.create_group("labels")
-        group.update_attributes({"ome": {"version": _OME_VERSION, "labels": list(stored)}})
+            root.update_attributes({"ome": {"version": OME_VERSION}})
+        group = create_labels_group(root, list(stored))
         for name, array in stored.items():
-            about: dict[str, Any] = {"version": _OME_VERSION, "colors": [_CLEAR_BACKGROUND]}
-            if channels:
-                about["source"] = {"image": "../../"}
-            levels = _pyramid(array)
-            _write_levels(
-                group.create_group(name), levels, "yx", pixel_size_um, {"image-label": about}
-            )
+            levels, more = _pyramid(array), label_metadata(with_image=bool(channels))
+            _write_levels(group.create_group(name), levels, "yx", pixel_size_um, more)
 
 
 def read_labels(path: Path, name: str) -> NDArray[np.uint32]:
@@ -179,7 +175,7 @@ def _window(channel: NDArray[Any]) -> dict[str, float]:
 def _pyramid(array: NDArray[Any]) -> list[NDArray[Any]]:
     """The array and every second pixel of each level before it: labels must not be mixed."""
     levels = [array]
-    while max(levels[-1].shape[-2:]) > _SMALLEST_LEVEL:
+    while max(levels[-1].shape[-2:]) > SMALLEST_LEVEL:
         levels.append(levels[-1][..., ::2, ::2])
     return levels
 
@@ -191,41 +187,7 @@ def _write_levels(
     pixel_size_um: float | None,
     more: Mapping[str, Any],
 ) -> None:
-    """Write a pyramid and the `multiscales` metadata of OME-Zarr 0.5."""
-    from zarr.codecs import ZstdCodec
-
-    for number, level in enumerate(levels):
-        shape = (*(1 for _ in level.shape[:-2]), *level.shape[-2:])
-        array = group.create_array(
-            str(number),
-            shape=level.shape,
-            chunks=tuple(max(1, min(n, _CHUNK)) for n in shape),
-            dtype=level.dtype,
-            fill_value=0,
-            compressors=ZstdCodec(level=3),
-            dimension_names=tuple(axes),
-        )
+    shapes = [level.shape for level in levels]
+    arrays = create_pyramid(group, shapes, levels[0].dtype, axes, pixel_size_um, more)
+    for array, level in zip(arrays, levels, strict=True):
         array[...] = level
-    multiscales = [
-        {"axes": _axes(axes, pixel_size_um), "datasets": _datasets(levels, pixel_size_um)}
-    ]
-    group.update_attributes({"ome": {"version": _OME_VERSION, "multiscales": multiscales, **more}})
-
-
-def _axes(axes: str, pixel_size_um: float | None) -> list[dict[str, str]]:
-    unit = {} if pixel_size_um is None else {"unit": "micrometer"}
-    return [
-        {"name": a, "type": "channel"} if a == "c" else {"name": a, "type": "space", **unit}
-        for a in axes
-    ]
-
-
-def _datasets(levels: list[NDArray[Any]], pixel_size_um: float | None) -> list[dict[str, Any]]:
-    """Scale of each level: how much larger its pixels are than those of the full resolution."""
-    side = 1.0 if pixel_size_um is None else pixel_size_um
-    found = []
-    for number, level in enumerate(levels):
-        scale = [*(1.0 for _ in level.shape[:-2]), side * 2**number, side * 2**number]
-        transform = {"type": "scale", "scale": scale}
-        found.append({"path": str(number), "coordinateTransformations": [transform]})
-    return found

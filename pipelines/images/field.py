@@ -20,9 +20,10 @@ from pipelines.images.lazy import (
     compute,
     is_large,
     lazy_plane,
+    read_box,
     read_whole,
 )
-from pipelines.images.reader import Source
+from pipelines.images.reader import Box, Source
 from pipelines.images.scale import differ
 
 if TYPE_CHECKING:
@@ -69,8 +70,13 @@ class Field:
         """The lazy (y, x, 3) brightfield picture, where the study names one."""
         return self._lazy(self.picture) if self.picture is not None else None
 
-    def plane(self, channel: str) -> NDArray[Any]:
+    def plane(self, channel: str, box: Box | None = None) -> NDArray[Any]:
         """Read one channel as an array (y, x), or (y, x, 3) for the picture, of the caller's own.
+
+        Args:
+            channel: Its name.
+            box: Rows and columns to read, where not all are wanted; of a tiled file only the tiles
+                that the box touches are read.
 
         Raises:
             ImageError: There is no such channel, or its pixels cannot be read.
@@ -81,6 +87,8 @@ class Field:
                 f"the field has {', '.join(self.sources)}"
             )
         source = self.sources[channel]
+        if box is not None:
+            return read_box(source, self.z, self.sources, box)
         if is_large(source.info):
             return compute(self._lazy(channel))
         # The usual field is read at once: dask takes a second to import and would gain nothing.

@@ -73,8 +73,20 @@ def read_whole(source: Source, z: Projection, field: Mapping[str, Source]) -> ND
         field: All channels of the field: with best_focus the first stack among them chooses.
     """
     rows, columns = source.info.plane_shape
+    return read_box(source, z, field, (slice(0, rows), slice(0, columns)))
+
+
+def read_box(source: Source, z: Projection, field: Mapping[str, Source], box: Box) -> NDArray[Any]:
+    """Read a part of one channel; see `read_whole`.
+
+    Args:
+        source: The channel.
+        z: How a stack becomes a plane.
+        field: All channels of the field.
+        box: Rows and columns.
+    """
     depth = _shared_depth(field) if z == "best_focus" and source.info.n_z > 1 else None
-    return _read_block(source, z, depth, (slice(0, rows), slice(0, columns)))
+    return _read_block(source, z, depth, box)
 
 
 def _stacks(sources: Mapping[str, Source]) -> dict[str, Source]:

@@ -73,7 +73,7 @@ def _tiff_planes(source: Source, depths: Sequence[int], box: Box) -> Iterator[ND
     # What is logged here was logged, and became a warning, when the header was read.
     with tiff.log_messages(), tiff.open_series(source.info.path) as (_, series, _ome):
         layout = tiff.layout_of(series, source.info.path)
-        mode = 2 if prod(source.info.plane_shape) <= WHOLE_PLANE_PIXELS else 0
+        mode = 2 if _is_whole(box, source.info) else 0
         store = series.aszarr(level=0, chunkmode=mode)
         array = zarr.open_array(store, mode="r")
         for depth in depths:
@@ -83,6 +83,12 @@ def _tiff_planes(source: Source, depths: Sequence[int], box: Box) -> Iterator[ND
             region = np.asarray(array[index])
             order = [letters.index(axis) for axis in f"YX{layout.channel_axis}" if axis in letters]
             yield region.transpose(order).astype(region.dtype.newbyteorder("="), copy=False)
+
+
+def _is_whole(box: Box, info: ImageInfo) -> bool:
+    """Whether a box is a whole plane that is read in one piece, not tile by tile."""
+    rows, columns = (len(range(*s.indices(n))) for s, n in zip(box, info.plane_shape, strict=True))
+    return (rows, columns) == info.plane_shape and rows * columns <= WHOLE_PLANE_PIXELS
 
 
 def _index(

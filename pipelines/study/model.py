@@ -12,6 +12,7 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pipelines.errors import StudyError
+from pipelines.study.compute import Compute
 from pipelines.study.messages import explain
 from pipelines.study.settings import (
     CellposeSettings,
@@ -30,17 +31,6 @@ def _file_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"'{name}' becomes part of file names: use letters, digits, '.', '_', '-'")
     return name
-
-
-class Compute(Settings):
-    """How the work is done; none of it changes what is measured, but `precision`."""
-
-    workers: Annotated[int, Field(ge=1)] = 1
-    """Images worked on at the same time, each in a process of its own."""
-    gpu: Literal["auto", "yes", "no"] = "auto"
-    """Whether Cellpose uses a GPU; `auto` takes one where there is one."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the network; `auto` is bfloat16 where the processor has it, else float32."""
 
 
 class Positivity(Settings):
@@ -149,7 +139,7 @@ class Study(Settings):
     statistics: Statistics | None = None
     """The design; its unit and factors decide how cells are aggregated."""
     compute: Compute = Compute()
-    """Workers, GPU and precision."""
+    """Workers, memory, GPU, precision, and how slides are worked on."""
     roots: tuple[str, ...] = (".",)
     """Folders that the study may read, relative to the study file."""
 

@@ -111,7 +111,7 @@ def test_a_write_that_fails_leaves_the_older_folder(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(labels_store, "_datasets", fail)
+    monkeypatch.setattr(labels_store, "create_pyramid", fail)
     with pytest.raises(OSError, match="disk full"):
         write_labels(path, {"nuclei": example() * 2}, 0.5)
     assert contents(path) == before
