@@ -1,6 +1,8 @@
 """What a person sees in the terminal: progress, problems, and what a run left."""
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -17,6 +20,10 @@ from pipelines.run.steps import Plan, RunSummary, finish, prepare
 from pipelines.run.task import ImageOutcome, ImageTask, lost_image, work_on
 from pipelines.run.workers import Workers
 from pipelines.study.check import Checked
+from pipelines.study.compute import Compute
+
+if TYPE_CHECKING:
+    from pipelines.slide.job import Progress as Stage
 
 LEVEL_STYLE = {"error": "bold red", "warning": "yellow"}
 
@@ -97,18 +104,70 @@ def segment_with_progress(
 
 
 def _measure(console: Console, plan: Plan, count: int) -> list[ImageOutcome]:
+    fields = [task for task in plan.tasks if not task.is_slide]
+    slides = [task for task in plan.tasks if task.is_slide]
+    outcomes = list(_measure_fields(console, plan.checked.study.study, fields, count))
+    return outcomes + list(_measure_slides(console, plan.checked.study.compute, slides, count))
+
+
+def _measure_fields(
+    console: Console, study: str, tasks: Sequence[ImageTask], count: int
+) -> Iterator[ImageOutcome]:
+    if not tasks:
+        return
     pool: Workers[ImageTask, ImageOutcome] = Workers(work_on, lost_image, count)
-    outcomes = []
     with _progress(console) as progress:
-        bar = progress.add_task(plan.checked.study.study, total=len(plan.tasks), cells=0)
+        bar = progress.add_task(study, total=len(tasks), cells=0)
         cells = 0
-        for outcome in pool.map(plan.tasks):
-            outcomes.append(outcome)
+        for outcome in pool.map(tasks):
             cells += outcome.n_cells
             if outcome.failure is not None:
                 _print_failure(console, outcome)
             progress.update(bar, advance=1, cells=cells)
-    return outcomes
+            yield outcome
+
+
+def _measure_slides(
+    console: Console, compute: Compute, tasks: Sequence[ImageTask], count: int
+) -> Iterator[ImageOutcome]:
+    """One slide after another, each on all workers."""
+    if not tasks:
+        return
+    from pipelines.run.slide import process_slide
+    from pipelines.slide.cluster import open_cluster
+
+    with open_cluster(compute, count, lambda text: console.print(text, soft_wrap=True)) as each:
+        for task in tasks:
+            with _blocks_progress(console) as progress:
+                outcome = process_slide(task, each, _bars(progress, task.row.image_id))
+            if outcome.failure is not None:
+                _print_failure(console, outcome)
+            yield outcome
+
+
+def _bars(progress: Progress, name: str) -> Callable[[Stage], None]:
+    """Shows a bar for each stage of a slide."""
+    bars: dict[str, TaskID] = {}
+
+    def show(now: Stage) -> None:
+        if now.stage not in bars:
+            bars[now.stage] = progress.add_task(f"{name}: {now.stage}", total=now.total)
+        progress.update(bars[now.stage], completed=now.done)
+
+    return show
+
+
+def _blocks_progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("blocks"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+    )
 
 
 def _progress(console: Console) -> Progress:

@@ -7,7 +7,7 @@ present settings and files is left untouched; where only measurements changed, i
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -23,21 +23,36 @@ from pipelines.run.provenance import FileStamp, stamp
 from pipelines.run.task import Failure, ImageOutcome, ImageTask
 from pipelines.tables import arrow_table, write_parquet, write_text
 
-Stage = Literal["read", "segment", "measure", "write"]
+
+@dataclass
+class Stage:
+    """Where the work on an image stands, for its failure's row."""
+
+    now: Literal["read", "segment", "measure", "write"] = "read"
+
+
+Part = Mapping[str, Any]
+Work = Callable[[ImageTask, list[FileStamp], Part | None, Stage], int]
+"""Makes the part of an image: task, its files, the part of an earlier run, stage -> cells."""
 
 
 def process_image(task: ImageTask) -> ImageOutcome:
     """Read, segment and measure one image and write its part; never raises for a bad image."""
+    return attempt(task, _measure)
+
+
+def attempt(task: ImageTask, work: Work) -> ImageOutcome:
+    """Do the work of an image unless it is done; what goes wrong is an outcome, no exception."""
     start = time.perf_counter()
     layout = Layout(task.output)
-    stage = _Stage()
+    stage = Stage()
     try:
         stage.now = "read"
         part = read_part(layout, task.row.image_id)
         stamps = _stamps(task, part)
         if part is not None and _is_current(part, task, stamps):
             return ImageOutcome(task.row.image_id, "kept", part["n_cells"], 0.0)
-        n_cells = _measure(task, layout, stamps, part, stage)
+        n_cells = work(task, stamps, part, stage)
     except Exception as error:  # noqa: BLE001  one image must never stop the others
         layout.marker(task.row.image_id).unlink(missing_ok=True)
         failure = Failure(task.row.image_id, stage.now, _sentence(error))
@@ -46,21 +61,8 @@ def process_image(task: ImageTask) -> ImageOutcome:
     return ImageOutcome(task.row.image_id, "measured", n_cells, time.perf_counter() - start)
 
 
-@dataclass
-class _Stage:
-    """Where the work on an image stands, for its failure's row."""
-
-    now: Stage = "read"
-
-
-def _measure(
-    task: ImageTask,
-    layout: Layout,
-    stamps: list[FileStamp],
-    part: Mapping[str, Any] | None,
-    stage: _Stage,
-) -> int:
-    row, study = task.row, task.study
+def _measure(task: ImageTask, stamps: list[FileStamp], part: Part | None, stage: Stage) -> int:
+    row, study, layout = task.row, task.study, Layout(task.output)
     field = open_field(
         row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
     )
@@ -91,7 +93,7 @@ def _kept_labels(
     path = layout.labels(task.row.image_id)
     if part is None or not path.is_dir():
         return None
-    if part["segmentation_key"] != task.segmentation_key or not _same_files(part, stamps):
+    if part["segmentation_key"] != task.segmentation_key or not same_files(part, stamps):
         return None
     n_nuclei = None if part["n_nuclei"] is None else np.array(part["n_nuclei"], dtype=np.int64)
     return Labels(read_labels(path, "nuclei"), read_labels(path, "cells"), n_nuclei)
@@ -109,16 +111,28 @@ def _write_part(
     if measured.foci is not None:
         write_parquet(layout.foci_part(image_id), arrow_table(measured.foci))
     save_png(layout.qc(image_id), measured.overlay)
+    n_nuclei = None if labels.n_nuclei is None else labels.n_nuclei.tolist()
+    write_marker(task, stamps, measured.n_cells, n_nuclei, measured.summary)
+
+
+def write_marker(
+    task: ImageTask,
+    stamps: list[FileStamp],
+    n_cells: int,
+    n_nuclei: list[int] | None,
+    summary: Mapping[str, object],
+) -> None:
+    """Say that the image's part is whole, and what it was made from."""
     part = {
-        "image_id": image_id,
-        "n_cells": measured.n_cells,
-        "n_nuclei": None if labels.n_nuclei is None else labels.n_nuclei.tolist(),
+        "image_id": task.row.image_id,
+        "n_cells": n_cells,
+        "n_nuclei": n_nuclei,
         "segmentation_key": task.segmentation_key,
         "measurement_key": task.measurement_key,
         "files": [asdict(s) for s in stamps],
-        "summary": dict(measured.summary),
+        "summary": dict(summary),
     }
-    write_text(layout.marker(image_id), json.dumps(part, indent=1))
+    write_text(Layout(task.output).marker(task.row.image_id), json.dumps(part, indent=1))
 
 
 def _stamps(task: ImageTask, part: Mapping[str, Any] | None) -> list[FileStamp]:
@@ -133,10 +147,11 @@ def _stamps(task: ImageTask, part: Mapping[str, Any] | None) -> list[FileStamp]:
 
 
 def _is_current(part: Mapping[str, Any], task: ImageTask, stamps: list[FileStamp]) -> bool:
-    return bool(part["measurement_key"] == task.measurement_key) and _same_files(part, stamps)
+    return bool(part["measurement_key"] == task.measurement_key) and same_files(part, stamps)
 
 
-def _same_files(part: Mapping[str, Any], stamps: list[FileStamp]) -> bool:
+def same_files(part: Mapping[str, Any], stamps: list[FileStamp]) -> bool:
+    """Whether a part was made from files of the same content."""
     return [entry["sha256"] for entry in part["files"]] == [s.sha256 for s in stamps]
 
 

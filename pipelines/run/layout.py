@@ -57,6 +57,10 @@ class Layout:
         """Folder of one image's rows."""
         return self.root / "parts" / image_id
 
+    def work(self, image_id: str) -> Path:
+        """What is not finished of a slide; gone when it is."""
+        return self.part(image_id) / "work"
+
     def cells_part(self, image_id: str) -> Path:
         """One image's rows of the cells table, without its sample columns."""
         return self.part(image_id) / "cells.parquet"

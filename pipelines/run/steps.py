@@ -84,7 +84,15 @@ def prepare(
         checked.study, version("senescope"), _model_hashes(checked.study, folder)
     )
     tasks = tuple(
-        ImageTask(row, checked.study, folder, layout.root, segmentation_key, measurement_key)
+        ImageTask(
+            row,
+            checked.study,
+            folder,
+            layout.root,
+            segmentation_key,
+            measurement_key,
+            row.image_id in checked.slides,
+        )
         for row in rows
     )
     return Plan(checked, layout.root, tasks, started)

@@ -24,6 +24,7 @@ class ImageTask:
         output: folder of the run.
         segmentation_key: fingerprint of all settings that labels depend on.
         measurement_key: fingerprint of all settings that the image's rows depend on.
+        is_slide: worked on in blocks.
     """
 
     row: ImageRow
@@ -32,6 +33,7 @@ class ImageTask:
     output: Path
     segmentation_key: str
     measurement_key: str
+    is_slide: bool = False
 
 
 @dataclass(frozen=True)

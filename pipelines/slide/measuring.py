@@ -36,15 +36,17 @@ USUAL_LENGTH = 3.0
 
 
 class SlideImage(Protocol):
-    """What measuring needs of a slide; boxes never reach beyond it.
+    """What measuring needs of a slide; boxes never reach beyond it."""
 
-    Attributes:
-        shape: height and width, px.
-        pixel_size_um: edge of a pixel; None where unknown.
-    """
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        ...
 
-    shape: tuple[int, int]
-    pixel_size_um: float | None
+    @property
+    def pixel_size_um(self) -> float | None:
+        """Edge of a pixel; None where unknown."""
+        ...
 
     def labels(self, name: Literal["nuclei", "cells"], box: Box) -> NDArray[np.uint32]:
         """Labels in a box: ids unique over the slide, the same for a nucleus and its cell."""

@@ -6,6 +6,7 @@ was stopped at any moment goes on from there, to the same bytes.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -96,6 +97,9 @@ def segment_slide(job: SlideJob, each: Each, say: Say = lambda _: None) -> int:
             _name_objects(job, blocks)
         names = ["nuclei", "cells"] if job.settings.reach_px else ["nuclei"]
         if not job.store.is_dir():
+            # What was written went with a store that is no longer here.
+            for markers in ("written", "levels"):
+                shutil.rmtree(job.work / markers, ignore_errors=True)
             _create_store(job.store, names, job.shape, job.field.pixel_size_um, _shard(job))
         _round("writing labels", blocks, job.written, partial(write_one, job), each, say)
         for name in names:

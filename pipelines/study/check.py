@@ -14,6 +14,7 @@ from pipelines.study.model import Study, load_study
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.samples import ImageRow, Samples, join_samples
 from pipelines.study.settings import BetaGal, Foci, Intensity
+from pipelines.study.slides import is_slide, slide_problems
 from segmentation.catalogue import known_model_names
 
 HEADER_THREADS = 8
@@ -28,12 +29,14 @@ class Checked:
         study: its settings.
         samples: its images with their sample columns.
         problems: all that was found, errors first.
+        slides: ids of the images that are worked on in blocks, being large.
     """
 
     path: Path
     study: Study
     samples: Samples
     problems: tuple[Problem, ...]
+    slides: frozenset[str]
 
     def raise_errors(self) -> None:
         """Raise a `StudyError` that lists every error, if there is one."""
@@ -58,9 +61,16 @@ def check_study(path: Path) -> Checked:
     problems += _channel_problems(study)
     problems += _model_problems(study, folder)
     problems += design_problems(study, samples)
-    problems += _image_problems(study, samples.rows)
+    opened = _opened(study, samples.rows)
+    problems += _image_problems(opened)
+    slides = frozenset(
+        name
+        for name, image in opened.items()
+        if isinstance(image, Field) and is_slide(image, study.compute.slide_above_px)
+    )
+    problems += slide_problems(study, {name: opened[name] for name in sorted(slides)})
     problems.sort(key=lambda p: p.level)
-    return Checked(path, study, samples, tuple(problems))
+    return Checked(path, study, samples, tuple(problems), slides)
 
 
 def open_row(study: Study, row: ImageRow) -> Field:
@@ -123,25 +133,29 @@ def _model_problems(study: Study, folder: Path) -> list[Problem]:
     return problems
 
 
-def _image_problems(study: Study, rows: Sequence[ImageRow]) -> list[Problem]:
-    """What the headers say. Images that fail alone are warnings: the run goes on without them."""
+def _opened(study: Study, rows: Sequence[ImageRow]) -> dict[str, Field | ImageError]:
+    """Every image by its id, or why it cannot be used, from the headers."""
     with ThreadPoolExecutor(HEADER_THREADS) as pool:
         opened = list(pool.map(lambda row: _try_open(study, row), rows))
-    failed = {row.image_id: e for row, e in zip(rows, opened, strict=True) if e is not None}
+    return {row.image_id: image for row, image in zip(rows, opened, strict=True)}
+
+
+def _image_problems(opened: Mapping[str, Field | ImageError]) -> list[Problem]:
+    """What the headers say. Images that fail alone are warnings: the run goes on without them."""
+    failed = {name: e for name, e in opened.items() if isinstance(e, ImageError)}
     mismatched = [e for e in failed.values() if isinstance(e, MismatchError)]
-    readable = len(rows) - (len(failed) - len(mismatched))
+    readable = len(opened) - (len(failed) - len(mismatched))
     level: Literal["error", "warning"] = (
         "error" if mismatched and len(mismatched) == readable else "warning"
     )
     return _grouped(failed, level)
 
 
-def _try_open(study: Study, row: ImageRow) -> ImageError | None:
+def _try_open(study: Study, row: ImageRow) -> Field | ImageError:
     try:
-        open_row(study, row)
+        return open_row(study, row)
     except ImageError as e:
         return e
-    return None
 
 
 def _grouped(

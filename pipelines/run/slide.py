@@ -1,0 +1,143 @@
+"""One slide, from its file to its part of the tables: what `pipelines.run.image` is for a field.
+
+The slide leaves what a field leaves. Until it is finished, ``parts/IMAGE/work`` keeps what its
+blocks have found, so that a run that was stopped goes on from there.
+"""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+from pipelines.field.summary import NO_CELLS
+from pipelines.images import Field, open_field
+from pipelines.overlay import draw_overlay, save_png
+from pipelines.overlay.picture import Picture
+from pipelines.run.image import Part, Stage, attempt, same_files, write_marker
+from pipelines.run.layout import Layout
+from pipelines.run.provenance import FileStamp, fingerprint
+from pipelines.run.task import ImageOutcome, ImageTask
+from pipelines.slide.cells import Measuring, measure_cells_of
+from pipelines.slide.cluster import Each
+from pipelines.slide.job import SlideJob, SlideSettings
+from pipelines.slide.segmenting import (
+    Say,
+    plan_slide,
+    segment_slide,
+    small_labels,
+    small_picture,
+)
+from pipelines.slide.stored import StoredSlide
+from pipelines.study import Study
+from pipelines.study.settings import ExpandedCells, VoronoiCells
+
+
+def process_slide(task: ImageTask, each: Each, say: Say = lambda _: None) -> ImageOutcome:
+    """Segment and measure one slide and write its part; never raises for a bad slide.
+
+    Args:
+        task: the slide's task.
+        each: where blocks are computed.
+        say: is told of every block that is done.
+    """
+    return attempt(task, partial(_work, each=each, say=say))
+
+
+def _work(
+    task: ImageTask,
+    stamps: list[FileStamp],
+    part: Part | None,
+    stage: Stage,
+    *,
+    each: Each,
+    say: Say,
+) -> int:
+    row, study, layout = task.row, task.study, Layout(task.output)
+    field = open_field(
+        row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
+    )
+    labels, work = layout.labels(row.image_id), layout.work(row.image_id)
+    kept = part is not None and _fits(part, task, stamps) and labels.is_dir()
+    stage.now = "segment"
+    if not kept:
+        content = fingerprint([s.sha256 for s in stamps], task.segmentation_key)
+        job = plan_slide(field, slide_settings(study, field, task.folder), work / "labels", content)
+        segment_slide(job, each, say)
+    stage.now = "measure"
+    slide = StoredSlide(field, labels if kept else job.store)
+    measuring = Measuring(slide, study, work / "cells")
+    table = layout.cells_part(row.image_id)
+    n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say)
+    stage.now = "write"
+    if not kept:
+        save_png(layout.qc(row.image_id), _overlay(job))
+        _put(job.store, labels)
+    write_marker(task, stamps, n_cells, None, _summary(field, n_cells))
+    shutil.rmtree(work, ignore_errors=True)
+    return n_cells
+
+
+def slide_settings(study: Study, field: Field, folder: Path) -> SlideSettings:
+    """How a study segments its slides, in pixels.
+
+    Args:
+        study: the settings, which `pipelines.study.check` has found to fit slides.
+        field: the slide.
+        folder: folder of the study file, where paths of weights start.
+    """
+    nuclei, cells, size = study.segmentation.nuclei, study.segmentation.cells, field.pixel_size_um
+    assert nuclei is not None  # held by slide_problems
+    reach = 0.0
+    if isinstance(cells, ExpandedCells):
+        reach = cells.in_px("distance", size)
+    elif isinstance(cells, VoronoiCells):
+        reach = cells.in_px("limit", size)
+    return SlideSettings(
+        channel=nuclei.channel,
+        model=nuclei.weights(folder),
+        diameter_px=nuclei.in_px("diameter", size),
+        flow_threshold=nuclei.flow_threshold,
+        cellprob_threshold=nuclei.cellprob_threshold,
+        reach_px=reach,
+        gpu={"auto": None, "yes": True, "no": False}[study.compute.gpu],
+        precision=study.compute.precision,
+        block_px=study.compute.block_px,
+    )
+
+
+def _fits(part: Part, task: ImageTask, stamps: list[FileStamp]) -> bool:
+    """Whether the labels of an earlier run are those that this one would make."""
+    return part["segmentation_key"] == task.segmentation_key and same_files(part, stamps)
+
+
+def _overlay(job: SlideJob) -> Picture:
+    """The slide reduced to some 2,000 px, with outlines."""
+    step, size = job.picture_step, job.field.pixel_size_um
+    return draw_overlay(
+        {job.settings.channel: small_picture(job)},
+        None,
+        small_labels(job.store, "nuclei", step),
+        small_labels(job.store, "cells", step) if job.settings.reach_px else None,
+        pixel_size_um=None if size is None else size * step,
+        title=job.field.image_id,
+    )
+
+
+def _summary(field: Field, n_cells: int) -> dict[str, str | float | int | None]:
+    """The slide's own columns of images.csv; quality is not told of slides."""
+    return {
+        "height_px": field.shape[0],
+        "width_px": field.shape[1],
+        "pixel_size_um": field.pixel_size_um,
+        "flags": "" if n_cells else NO_CELLS.name,
+        "warnings": ";".join(field.warnings),
+    }
+
+
+def _put(new: Path, path: Path) -> None:
+    """Put a finished folder in the place of an older one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = new.with_name("replaced")
+    if path.is_dir():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,143 @@
+"""The cells of a segmented slide to their table, block by block, on any number of workers.
+
+Two rounds, as `pipelines.slide.measuring` says: grey values of every block, then, when those of
+the slide are known, its cells. What a block found is kept until the table is whole.
+"""
+
+import gzip
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from measurements.blocks import Box
+from pipelines.files import replacing
+from pipelines.slide.cluster import Each
+from pipelines.slide.job import Progress, disk_full, open_work
+from pipelines.slide.measuring import Levels, add_levels, block_levels
+from pipelines.slide.segmenting import Say
+from pipelines.slide.stored import StoredSlide
+from pipelines.slide.tables import BlockSummary, join_blocks, write_block
+from pipelines.study import Study
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The measuring of one slide; picklable.
+
+    Attributes:
+        slide: the slide and its labels.
+        study: the settings.
+        work: folder of what is not finished.
+    """
+
+    slide: StoredSlide
+    study: Study
+    work: Path
+
+    def levels(self, number: int) -> Path:
+        """Grey values of one block."""
+        return self.work / "levels" / f"{number:06d}.pickle.gz"
+
+    def cells(self, number: int) -> Path:
+        """Rows of one block's cells."""
+        return self.work / "cells" / f"{number:06d}.parquet"
+
+    def summary(self, number: int) -> Path:
+        """What the slide must know of one block's cells; written after its rows."""
+        return self.work / "cells" / f"{number:06d}.pickle.gz"
+
+    @property
+    def slide_levels(self) -> Path:
+        """Grey values of the whole slide."""
+        return self.work / "levels.pickle.gz"
+
+    def boxes(self) -> list[tuple[int, Box]]:
+        """The blocks, numbered row by row."""
+        (rows, columns), side = self.slide.shape, self.study.compute.block_px
+        found = [
+            Box(top, left, min(top + side, rows), min(left + side, columns))
+            for top in range(0, rows, side)
+            for left in range(0, columns, side)
+        ]
+        return list(enumerate(found))
+
+
+def measure_cells_of(job: Measuring, key: str, table: Path, each: Each, say: Say) -> int:
+    """Measure all cells of a slide and write their table.
+
+    Args:
+        job: the slide and the settings.
+        key: what stands for the settings and labels; what was kept under another one is dropped.
+        table: Parquet file of the slide's cells.
+        each: where blocks are computed.
+        say: is told of every block that is done.
+
+    Returns:
+        Number of cells.
+    """
+    boxes = job.boxes()
+    try:
+        open_work(job.work, key)
+        left = [item for item in boxes if not job.levels(item[0]).is_file()]
+        _round("grey values", left, partial(_keep_levels, job), len(boxes), each, say)
+        if not job.slide_levels.is_file():
+            _keep(job.slide_levels, _slide_levels(job, boxes))
+        left = [item for item in boxes if not job.summary(item[0]).is_file()]
+        _round("measuring", left, partial(_keep_cells, job), len(boxes), each, say)
+        return _joined(job, boxes, table).n_cells
+    except OSError as error:
+        raise disk_full(error, job.work) from error
+
+
+def _round(
+    stage: str,
+    left: Sequence[tuple[int, Box]],
+    work: "partial[None]",
+    total: int,
+    each: Each,
+    say: Say,
+) -> None:
+    done = total - len(left)
+    say(Progress(stage, done, total))
+    for _ in each(work, left):
+        done += 1
+        say(Progress(stage, done, total))
+
+
+def _keep_levels(job: Measuring, item: tuple[int, Box]) -> None:
+    number, own = item
+    _keep(job.levels(number), block_levels(job.slide, own, job.study))
+
+
+def _slide_levels(job: Measuring, boxes: Sequence[tuple[int, Box]]) -> Levels:
+    """Of all blocks, two at a time in memory."""
+    total: Levels = _kept(job.levels(0))
+    for number, _ in boxes[1:]:
+        total = add_levels(total, _kept(job.levels(number)))
+    return total
+
+
+def _keep_cells(job: Measuring, item: tuple[int, Box]) -> None:
+    number, own = item
+    levels: Levels = _kept(job.slide_levels)
+    _keep(job.summary(number), write_block(job.slide, own, job.study, levels, job.cells(number)))
+
+
+def _joined(job: Measuring, boxes: Sequence[tuple[int, Box]], table: Path) -> BlockSummary:
+    total: BlockSummary = _kept(job.summary(0))
+    for number, _ in boxes[1:]:
+        total = total + _kept(job.summary(number))
+    return join_blocks([job.cells(number) for number, _ in boxes], job.study, total, table)
+
+
+def _keep(path: Path, what: object) -> None:
+    with replacing(path) as place, gzip.open(place, "wb", compresslevel=1) as file:
+        pickle.dump(what, file)
+
+
+def _kept(path: Path) -> Any:  # noqa: ANN401  what _keep was given
+    with gzip.open(path, "rb") as file:
+        return pickle.load(file)

@@ -1,0 +1,48 @@
+"""Which images are slides, and what is not done with slides."""
+
+from collections.abc import Mapping
+from math import prod
+
+from pipelines.images import Field
+from pipelines.study.model import Study
+from pipelines.study.problems import Problem, error
+from pipelines.study.settings import CellposeCells, Intensity, Morphology
+
+
+def is_slide(image: Field, above_px: int) -> bool:
+    """Whether an image is so large that it is worked on in blocks.
+
+    Args:
+        image: the image, from its header.
+        above_px: pixels (rows x columns) that make a slide.
+    """
+    return prod(image.shape) > above_px
+
+
+def slide_problems(study: Study, slides: Mapping[str, object]) -> list[Problem]:
+    """What the study asks for that slides do not have; nothing where no image is a slide."""
+    if not slides:
+        return []
+    first = next(iter(slides))
+    size = (
+        f"image {first} is a slide (over compute.slide_above_px, "
+        f"{study.compute.slide_above_px:,} pixels)"
+    )
+    asked = [
+        (f"measurements.{i}", f"{m.type} is not measured on slides, only morphology and intensity")
+        for i, m in enumerate(study.measurements)
+        if not isinstance(m, Morphology | Intensity)
+    ]
+    if study.segmentation.nuclei is None or isinstance(study.segmentation.cells, CellposeCells):
+        asked.append(
+            ("segmentation.cells", "cells of a slide are expand, voronoi or nuclei, not cellpose")
+        )
+    if study.z == "best_focus" and any(_has_stack(image) for image in slides.values()):
+        asked.append(("z", "best_focus is not chosen for slides; give max or mean"))
+    if any(isinstance(image, Field) and image.picture is not None for image in slides.values()):
+        asked.append(("channels", "rgb pictures are not measured as slides yet"))
+    return [error(where, f"{size}: {what}") for where, what in asked]
+
+
+def _has_stack(image: object) -> bool:
+    return isinstance(image, Field) and any(s.info.n_z > 1 for s in image.sources.values())
