@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -19,6 +20,7 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt, find_objects, zoom
 
 from pipelines.simulate.randomness import part_rng
+from segmentation.slides.grid import Box
 
 TILE = 512
 _NUCLEI = Path(__file__).parent.parent / "demo" / "data" / "nuclei"
@@ -76,21 +78,13 @@ def region(
     """
     grey = np.zeros(shape, np.float32)
     truth = np.zeros(shape, np.uint32)
-    library, pitch = _library(settings.diameter_px), settings.pitch
-    reach = max(max(nucleus.mask.shape) for nucleus in library)
-    columns = -(-settings.shape[1] // pitch)
-    for row in range(max(0, (top - reach) // pitch), (top + shape[0] + reach) // pitch + 1):
-        for column in range(
-            max(0, (left - reach) // pitch), (left + shape[1] + reach) // pitch + 1
-        ):
-            if row * pitch >= settings.shape[0] or column * pitch >= settings.shape[1]:
-                continue
-            number = row * columns + column
-            rng = part_rng(seed, "nucleus", number)
-            if rng.random() < settings.filled:
-                y, x = (np.array([row, column]) + rng.random(2)) * pitch
-                chosen = _turned(library[rng.integers(len(library))], rng)
-                _paste(grey, truth, chosen, (int(y) - top, int(x) - left), number + 1)
+    library = _library(settings.diameter_px)
+    for number, row, column in _squares(settings, Box(top, left, top + shape[0], left + shape[1])):
+        rng = part_rng(seed, "nucleus", number)
+        if rng.random() < settings.filled:
+            y, x = (np.array([row, column]) + rng.random(2)) * settings.pitch
+            chosen = _turned(library[rng.integers(len(library))], rng)
+            _paste(grey, truth, chosen, (int(y) - top, int(x) - left), number + 1)
     rng = part_rng(seed, "noise", top * settings.shape[1] + left)
     noisy = _OFFSET + _BRIGHT * grey + _NOISE * rng.standard_normal(shape, np.float32)
     return np.clip(np.round(noisy), 0, 65535).astype(np.uint16), truth
@@ -108,7 +102,7 @@ def write_slide(
         seed: of everything.
         pixel_size_um: edge of a pixel.
     """
-    metadata = {
+    metadata: dict[str, Any] = {
         "axes": "YX",
         "PhysicalSizeX": pixel_size_um,
         "PhysicalSizeXUnit": "µm",
@@ -116,15 +110,30 @@ def write_slide(
         "PhysicalSizeYUnit": "µm",
         "Channel": {"Name": ["dapi"]},
     }
-    kept = {"tile": (TILE, TILE), "compression": "zstd", "bigtiff": True, "shape": settings.shape}
-    tifffile.imwrite(
-        image, (a for a, _ in _tiles(settings, seed)), dtype="uint16", ome=True,
-        metadata=metadata, **kept,
-    )  # fmt: skip
+    _write(image, (grey for grey, _ in _tiles(settings, seed)), "uint16", settings.shape, metadata)
     if truth is not None:
-        tifffile.imwrite(
-            truth, (b for _, b in _tiles(settings, seed)), dtype="uint32", metadata=None, **kept
-        )
+        labels = (labels for _, labels in _tiles(settings, seed))
+        _write(truth, labels, "uint32", settings.shape, None)
+
+
+def _write(
+    path: Path,
+    tiles: Iterator[NDArray[np.generic]],
+    dtype: str,
+    shape: tuple[int, int],
+    metadata: dict[str, Any] | None,
+) -> None:
+    tifffile.imwrite(
+        path,
+        tiles,
+        shape=shape,
+        dtype=dtype,
+        tile=(TILE, TILE),
+        compression="zstd",
+        bigtiff=True,
+        ome=metadata is not None,
+        metadata=metadata,
+    )
 
 
 def _tiles(
@@ -133,6 +142,17 @@ def _tiles(
     for top in range(0, settings.shape[0], TILE):
         for left in range(0, settings.shape[1], TILE):
             yield region(settings, seed, top, left, (TILE, TILE))
+
+
+def _squares(settings: MosaicSettings, part: Box) -> Iterator[tuple[int, int, int]]:
+    """Number, row and column of the squares whose nuclei may reach into a part of the slide."""
+    pitch = settings.pitch
+    reach = max(max(nucleus.mask.shape) for nucleus in _library(settings.diameter_px))
+    rows, columns = (-(-length // pitch) for length in settings.shape)
+    near = part.grown(reach + pitch, settings.shape)
+    for row in range(near.top // pitch, min(rows, near.bottom // pitch + 1)):
+        for column in range(near.left // pitch, min(columns, near.right // pitch + 1)):
+            yield row * columns + column, row, column
 
 
 def _turned(nucleus: _Nucleus, rng: np.random.Generator) -> _Nucleus:
@@ -160,9 +180,9 @@ def _paste(
         inside.append(slice(low, high))
         own.append(slice(low - start, high - start))
     here, there = tuple(inside), tuple(own)
-    np.maximum(grey[here], nucleus.pixels[there], out=grey[here])
-    free = nucleus.mask[there] & (truth[here] == 0)
-    truth[here][free] = number
+    free = truth[here] == 0
+    np.maximum(grey[here], nucleus.pixels[there], out=grey[here], where=free)
+    truth[here][nucleus.mask[there] & free] = number
 
 
 @lru_cache(maxsize=4)
