@@ -145,11 +145,11 @@ def _measure_slides(
             yield outcome
 
 
-def _bars(progress: Progress, name: str) -> Callable[[Stage], None]:
+def _bars(progress: Progress, name: str) -> Callable[["Stage"], None]:
     """Shows a bar for each stage of a slide."""
     bars: dict[str, TaskID] = {}
 
-    def show(now: Stage) -> None:
+    def show(now: "Stage") -> None:
         if now.stage not in bars:
             bars[now.stage] = progress.add_task(f"{name}: {now.stage}", total=now.total)
         progress.update(bars[now.stage], completed=now.done)
