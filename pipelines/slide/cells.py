@@ -16,7 +16,13 @@ from measurements.blocks import Box
 from pipelines.files import replacing
 from pipelines.slide.cluster import Each
 from pipelines.slide.job import Progress, disk_full, open_work
-from pipelines.slide.measuring import Levels, add_levels, block_levels
+from pipelines.slide.measuring import (
+    BlockLevels,
+    SlideLevels,
+    add_levels,
+    block_levels,
+    slide_levels,
+)
 from pipelines.slide.segmenting import Say
 from pipelines.slide.stored import StoredSlide
 from pipelines.slide.tables import BlockSummary, join_blocks, write_block
@@ -112,17 +118,17 @@ def _keep_levels(job: Measuring, item: tuple[int, Box]) -> None:
     _keep(job.levels(number), block_levels(job.slide, own, job.study))
 
 
-def _slide_levels(job: Measuring, boxes: Sequence[tuple[int, Box]]) -> Levels:
+def _slide_levels(job: Measuring, boxes: Sequence[tuple[int, Box]]) -> SlideLevels:
     """Of all blocks, two at a time in memory."""
-    total: Levels = _kept(job.levels(0))
+    total: BlockLevels = _kept(job.levels(0))
     for number, _ in boxes[1:]:
         total = add_levels(total, _kept(job.levels(number)))
-    return total
+    return slide_levels(total, job.study, job.slide.pixel_size_um)
 
 
 def _keep_cells(job: Measuring, item: tuple[int, Box]) -> None:
     number, own = item
-    levels: Levels = _kept(job.slide_levels)
+    levels: SlideLevels = _kept(job.slide_levels)
     _keep(job.summary(number), write_block(job.slide, own, job.study, levels, job.cells(number)))
 
 
