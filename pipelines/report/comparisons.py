@@ -7,6 +7,7 @@ from pipelines.report.tables import Head, Table, format_number
 
 SMALLEST_P = 0.0001
 MAX_RESULTS = 60
+ADJUSTED = {"holm": "adjusted by Holm's method", "bh": "adjusted by Benjamini and Hochberg"}
 Row = Mapping[str, str | None]
 
 
@@ -68,7 +69,8 @@ def _sentence(row: Row, run: RunData) -> str:
         text += f", {row['test']}, t({format_number(_float(row, 'df'))}) = "
         text += f"{format_number(_float(row, 'statistic'))}, p {_equals(_float(row, 'p'))}"
         if row["adjust"] not in (None, "none"):
-            text += f", {row['adjust']}-adjusted {_equals(_float(row, 'p_adjusted'))}"
+            adjusted = ADJUSTED.get(row["adjust"] or "", "")
+            text += f", {adjusted} {_equals(_float(row, 'p_adjusted'))}"
     text += f"; {_n(row)}."
     return f"{text} {_capital(row['note'])}." if row["note"] else text
 

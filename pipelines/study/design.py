@@ -72,8 +72,47 @@ def _statistics_problems(design: Statistics, samples: Samples) -> list[Problem]:
         if name not in design.factors
     ]
     problems += _missing_levels("statistics.reference", design.reference, samples)
+    problems += _contrast_problems(design, samples)
     problems += _unit_problems(design, samples.rows)
+    problems += _repeated_units(design, samples.rows)
     return problems
+
+
+def _contrast_problems(design: Statistics, samples: Samples) -> list[Problem]:
+    """Contrasts that name what is no factor, or a level that no image has."""
+    problems = []
+    for number, contrast in enumerate(design.contrasts):
+        where = f"statistics.contrasts.{number}"
+        (factor, levels) = next(iter(contrast.compare.items()))
+        unknown = [name for name in (*contrast.within, factor) if name not in design.factors]
+        problems += [
+            error(where, f"'{name}' is not one of the factors; {nearest(name, design.factors)}")
+            for name in unknown
+        ]
+        for selector in () if unknown else (contrast.within, *({factor: v} for v in levels)):
+            problems += _missing_levels(where, selector, samples)
+    return problems
+
+
+def _repeated_units(design: Statistics, rows: Sequence[ImageRow]) -> list[Problem]:
+    """Units measured under several levels: pairs that the study does not call so."""
+    if design.blocks is not None:
+        return []
+    groups: dict[Value, set[tuple[Value, ...]]] = {}
+    for row in rows:
+        group = tuple(row.sample[factor] for factor in design.factors)
+        groups.setdefault(row.sample[design.unit], set()).add(group)
+    several = [str(unit) for unit, found in groups.items() if len(found) > 1]
+    if not several:
+        return []
+    return [
+        warning(
+            "statistics.blocks",
+            f"{len(several)} {design.unit}(s), such as {several[0]}, occur under several levels of "
+            f"{' and '.join(design.factors)} and would be tested as if they were different ones; "
+            f"'blocks: {design.unit}' compares within each",
+        )
+    ]
 
 
 def _unit_problems(design: Statistics, rows: Sequence[ImageRow]) -> list[Problem]:

@@ -152,3 +152,27 @@ def test_everything_wrong_is_said_at_once(tmp_path):
         assert part in found
     with pytest.raises(StudyError, match=r"gone\.tif"):
         check_study(path).raise_errors()
+
+
+@pytest.mark.parametrize(
+    ("contrast", "expected"),
+    [
+        ("{compare: {genotyp: [WS, healthy]}}", "did you mean 'genotype'"),
+        ("{compare: {genotype: [WSS, healthy]}}", "no image has genotype WSS"),
+        ("{within: {treatment: vehicle}, compare: {genotype: [WS, healthy]}}", "'treatment'"),
+    ],
+)
+def test_a_contrast_that_does_not_fit_the_samples(tmp_path, contrast, expected):
+    more = f"statistics: {{unit: donor, factors: [genotype], contrasts: [{contrast}]}}"
+    (found,) = problems(study(tmp_path, more=more))
+    assert found.startswith("statistics.contrasts.0")
+    assert expected in found
+
+
+def test_a_unit_under_two_levels_wants_to_be_a_block(tmp_path):
+    rows = [("a", "D1", "WS", "none"), ("b", "D1", "WS", "drug")]
+    more = "statistics: {unit: donor, factors: [treatment]%s}"
+    found = problems(study(tmp_path, more=more % "", rows=rows), "warning")
+    assert any("'blocks: donor' compares within each" in text for text in found)
+    found = problems(study(tmp_path, more=more % ", blocks: donor", rows=rows), "warning")
+    assert not any("blocks" in text for text in found)
