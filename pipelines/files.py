@@ -40,3 +40,19 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def put_folder(new: Path, path: Path) -> None:
+    """Put a finished folder in the place of an older one; both on one disk.
+
+    Args:
+        new: the folder.
+        path: where it belongs.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = new.with_name(f"{new.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    if path.is_dir():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)

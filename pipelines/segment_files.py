@@ -1,5 +1,6 @@
 """Label images of files, without a study: pixels throughout."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,15 @@ from numpy.typing import NDArray
 
 from pipelines.errors import ImageError, StudyError
 from pipelines.field.pixels import rgb_to_grey
-from pipelines.images import inspect, open_field
+from pipelines.files import put_folder
+from pipelines.images import Field, inspect, open_field
 from pipelines.labels_store import write_label_tiff
+from pipelines.run.provenance import file_sha256
+from pipelines.slide.cluster import here
+from pipelines.slide.job import SlideSettings
+from pipelines.slide.segmenting import plan_slide, segment_slide
+from pipelines.study.compute import SLIDE_ABOVE_PX
+from pipelines.study.slides import is_slide
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,9 @@ def segment_file(
 ) -> SegmentedFile:
     """Segment one file and write NAME_labels.tif (uint32); a bad file is an outcome, no exception.
 
+    An image of more than 2^25 pixels is a slide: it is segmented in blocks, which are kept in the
+    hidden folder .NAME_labels until the last is done, into NAME_labels.ome.zarr.
+
     Args:
         image: any image that `pipelines.images` reads; a grey z-stack is projected by its maximum.
         diameter_px: typical diameter of the objects.
@@ -53,7 +64,10 @@ def segment_file(
     except ModelError as error:
         raise StudyError(str(error)) from error
     try:
-        labels = segment(_grey(image, channel), loaded, diameter_px)
+        field = _field(image, channel)
+        if is_slide(field, SLIDE_ABOVE_PX):
+            return _segment_slide(image, field, SlideSettings("image", model, diameter_px), output)
+        labels = segment(_grey(field), loaded, diameter_px)
         path = output / f"{_name(image)}_labels.tif"
         write_label_tiff(path, labels)
     except (ImageError, ValueError, OSError) as error:
@@ -61,7 +75,19 @@ def segment_file(
     return SegmentedFile(image, path, int(labels.max()))
 
 
-def _grey(path: Path, channel: str | None) -> NDArray[np.generic]:
+def _segment_slide(
+    image: Path, field: Field, settings: SlideSettings, output: Path
+) -> SegmentedFile:
+    """Segment a slide in this process, block by block; a stopped one goes on."""
+    path, work = output / f"{_name(image)}_labels.ome.zarr", output / f".{_name(image)}_labels"
+    job = plan_slide(field, settings, work, file_sha256(image))
+    n_objects = segment_slide(job, here)
+    put_folder(job.store, path)
+    shutil.rmtree(work)
+    return SegmentedFile(image, path, n_objects)
+
+
+def _field(path: Path, channel: str | None) -> Field:
     info = inspect(path)
     if channel is None and info.n_channels > 1 and not info.is_rgb:
         named = f" ({', '.join(info.channel_names)})" if info.channel_names else ""
@@ -69,9 +95,12 @@ def _grey(path: Path, channel: str | None) -> NDArray[np.generic]:
     place: int | str = "rgb" if info.is_rgb and channel is None else channel or 0
     if isinstance(place, str) and place.isdigit():
         place = int(place)
-    field = open_field(
+    return open_field(
         path.stem, {"image": path}, {"image": place}, pixel_size_um="unknown", z="max"
     )
+
+
+def _grey(field: Field) -> NDArray[np.generic]:
     plane = field.plane("image")
     return rgb_to_grey(plane) if field.picture is not None else plane
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.field.summary import NO_CELLS
+from pipelines.files import put_folder
 from pipelines.images import Field, open_field
 from pipelines.overlay import draw_overlay, save_png
 from pipelines.overlay.picture import Picture
@@ -70,7 +71,7 @@ def _work(
     stage.now = "write"
     if not kept:
         save_png(layout.qc(row.image_id), _overlay(job))
-        _put(job.store, labels)
+        put_folder(job.store, labels)
     write_marker(task, stamps, n_cells, None, _summary(field, n_cells))
     shutil.rmtree(work, ignore_errors=True)
     return n_cells
@@ -131,13 +132,3 @@ def _summary(field: Field, n_cells: int) -> dict[str, str | float | int | None]:
         "flags": "" if n_cells else NO_CELLS.name,
         "warnings": ";".join(field.warnings),
     }
-
-
-def _put(new: Path, path: Path) -> None:
-    """Put a finished folder in the place of an older one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    old = new.with_name("replaced")
-    if path.is_dir():
-        path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)

@@ -57,7 +57,7 @@ class Measuring:
 
     @property
     def slide_levels(self) -> Path:
-        """Grey values of the whole slide."""
+        """Background and saturation of the whole slide."""
         return self.work / "levels.pickle.gz"
 
     def boxes(self) -> list[tuple[int, Box]]:
@@ -119,7 +119,7 @@ def _keep_levels(job: Measuring, item: tuple[int, Box]) -> None:
 
 
 def _slide_levels(job: Measuring, boxes: Sequence[tuple[int, Box]]) -> SlideLevels:
-    """Of all blocks, two at a time in memory."""
+    """Background and saturation of the slide; grey values of two blocks at a time in memory."""
     total: BlockLevels = _kept(job.levels(0))
     for number, _ in boxes[1:]:
         total = add_levels(total, _kept(job.levels(number)))

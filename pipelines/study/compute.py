@@ -8,6 +8,8 @@ from pipelines.study.settings import Settings
 
 # Blocks are whole shards of the label store.
 SHARD_PX = 2048
+# Some 5,800 x 5,800 px, which in one piece take 4 GB or more.
+SLIDE_ABOVE_PX = 2**25
 
 
 def _memory(text: str) -> str:
@@ -51,7 +53,7 @@ class Compute(Settings):
     scheduler: str | Cluster | None = None
     """Slides: null for workers on this machine, the address of a Dask scheduler
     (tcp://host:8786), its scheduler file, or a cluster to start."""
-    slide_above_px: Annotated[int, Field(ge=1)] = 2**25
+    slide_above_px: Annotated[int, Field(ge=1)] = SLIDE_ABOVE_PX
     """Images of more pixels (rows x columns) are slides: read, segmented and measured in blocks."""
     block_px: Annotated[int, AfterValidator(_whole_shards), Field(ge=256)] = SHARD_PX
     """Side of a block of a slide, px: larger blocks take more memory and a little less time."""
