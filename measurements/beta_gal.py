@@ -6,6 +6,7 @@ bodies change all colours alike and read as no stain. Which cells are positive i
 these numbers elsewhere, with control cells (measurements.gating).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,74 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from measurements import beta_gal_columns as columns
 from measurements.background import (
-    Background,
     BackgroundPixels,
     BackgroundSettings,
     estimate_background,
     robust_sd,
 )
 from measurements.colour_index import LOG_CSI_BSI, log_csi_bsi
-from measurements.columns import Column, Measured, area
+from measurements.columns import Column, Measured
 from measurements.errors import MeasurementError
+from measurements.jpeg import went_through_jpeg
 from measurements.optical_density import (
     LightSettings,
-    densities,
     density,
-    incident_light,
+    picture_and_light,
     saturated,
 )
 from measurements.quality import noise_sd
 from measurements.regions import Floats, Regions
-from measurements.stains import NEUTRAL, X_GAL, Vector, stain_direction, stain_weights
+from measurements.stains import NEUTRAL, X_GAL, Vector, stain_weights, unit
 
-DECONVOLUTION = (
-    "colour deconvolution, Ruifrok & Johnston 2001 (Anal Quant Cytol Histol 23:291), with a "
-    "neutral residual; OD = -log10((I - dark) / (I0 - dark))"
-)
-
-
-def _od(suffix: str, meaning: str, source: str = DECONVOLUTION) -> Column:
-    return Column("beta_gal{part}_" + suffix, "1", "float64", meaning, source)
-
-
-MEAN = _od(
-    "mean_od",
-    "Mean optical density of X-gal's precipitate in the {of}, less `beta_gal_background`.",
-)
-INTEGRATED = area(
-    "beta_gal{part}_integrated_od",
-    "Optical density of X-gal's precipitate over `beta_gal_background` times area, summed over the "
-    "{of}: in proportion to the amount of precipitate.",
-    DECONVOLUTION,
-)
-P95 = _od(
-    "p95_od",
-    "95th percentile over the {of}'s pixels of the optical density of X-gal's precipitate, "
-    "smoothed, less `beta_gal_background`.",
-)
-STAINED = _od(
-    "stained_fraction",
-    "Share of the {of}'s area in which the smoothed optical density of X-gal's precipitate lies "
-    "over `beta_gal_background` by more than the noise of the image's background allows.",
-    "[judgement] over 3 robust SD of the background's pixels, or the level that the settings give",
-)
-BACKGROUND = _od(
-    "background",
-    "Optical density of X-gal's precipitate outside cells, subtracted wherever a column says so.",
-    "field: mode of the pixels outside cells; local: median of the ring around the cell",
-)
-CLIPPED = _od(
-    "clipped_fraction",
-    "Share of the cell's pixels that count as unstained because a colour is at the camera's limit.",
-    "pixels >= saturation level / pixels; see measurements.quality",
-)
-CLIPPED_AROUND = _od(
-    "surroundings_clipped_fraction",
-    "The same around the cell: where it is not near 0 the picture is overexposed, the light is "
-    "unknown and weak stain is lost.",
-    "pixels >= saturation level / pixels; see measurements.quality",
-)
 P95_FRACTION = 0.95
 
 
@@ -91,7 +45,7 @@ class BetaGalSettings:
     Attributes:
         light: dark level, encoding and shape of the light.
         stain: densities of red, green and blue of the stain, any length; an estimate from stained
-            cells (`estimate_stain_vector`) or the default for X-gal.
+            cells (`measurements.stain_estimate`) or the default for X-gal.
         residual: the same of what is not stain.
         background: which stain is subtracted from a cell's: of the field by default, since the
             incident light is local already and a ring only adds its noise; ``local`` where stain
@@ -120,6 +74,36 @@ class BetaGalSettings:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class BetaGal:
+    """SA-β-Gal of one image.
+
+    Attributes:
+        cells: one value a cell and column; NaN where a cell lacks the part.
+        image: one value a column, of the image as a whole.
+    """
+
+    cells: Measured
+    image: Measured
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stain:
+    """Stain of every pixel.
+
+    Attributes:
+        od: optical density along the stain's vector.
+        smooth: the same, smoothed.
+        limit: density over the background from which on a smooth pixel is stained.
+        level: density of the field's background.
+    """
+
+    od: NDArray[np.float32]
+    smooth: NDArray[np.float32]
+    limit: float
+    level: float
+
+
 def measure_beta_gal(
     rgb: NDArray[Any],
     cells: Regions,
@@ -127,7 +111,7 @@ def measure_beta_gal(
     settings: BetaGalSettings,
     nuclei_ring: Regions | None = None,
     blank: NDArray[Any] | None = None,
-) -> Measured:
+) -> BetaGal:
     """Measure the precipitate of X-gal in every cell.
 
     Args:
@@ -138,28 +122,35 @@ def measure_beta_gal(
         nuclei_ring: ring around each cell's nucleus, with the cells' ids, where nuclei are known.
         blank: image of an empty field, where there is one.
 
-    Returns:
-        One value a cell and column; NaN where a cell lacks the part.
-
     Raises:
         MeasurementError: arrays do not fit, or regions are not about the same cells.
     """
     _check_alignment(cells, around, nuclei_ring)
-    stain = stain_image(rgb, around.field, settings, blank)
-    level = _background(stain, around, settings.background)
-    smooth = ndimage.gaussian_filter(stain, settings.smoothing) if settings.smoothing else stain
-    limit = _stained_level(smooth, around.field, settings)
-    measured = _part(stain, smooth, cells, level, limit, "cell")
+    od = stain_image(rgb, around.field, settings, blank)
+    background = estimate_background(od, around, settings.background)
+    # The incident light was set to 0 where nothing is known of the background.
+    level = np.nan_to_num(background.level, nan=0.0)
+    smooth = ndimage.gaussian_filter(od, settings.smoothing) if settings.smoothing else od
+    limit = stained_level(smooth, around.field, settings)
+    taken_off = 0.0 if settings.background.method == "none" else background.field
+    stain = _Stain(od, smooth, limit, float(np.nan_to_num(taken_off, nan=0.0)))
+    measured = _part(stain, cells, level, "cell")
     if nuclei_ring is not None:
-        measured |= _part(stain, smooth, nuclei_ring, level, limit, "ring")
+        measured |= _part(stain, nuclei_ring, level, "ring")
     clipped = saturated(rgb)
     whole: dict[Column, Floats] = {
-        BACKGROUND: level,
-        CLIPPED: cells.mean(cells.gather(clipped)),
-        CLIPPED_AROUND: around.rings.mean(around.rings.gather(clipped)),
+        columns.BACKGROUND: level,
+        columns.CLIPPED: cells.mean(cells.gather(clipped)),
+        columns.CLIPPED_AROUND: around.rings.mean(around.rings.gather(clipped)),
     }
     measured |= {_named(column, "cell"): values for column, values in whole.items()}
-    return measured | {LOG_CSI_BSI: log_csi_bsi(rgb, cells, around.rings, settings.light.dark)}
+    measured |= {LOG_CSI_BSI: log_csi_bsi(rgb, cells, around.rings, settings.light.dark)}
+    outside = clipped[around.field]
+    of_image = {
+        columns.IMAGE_CLIPPED: float(outside.mean() if outside.size else clipped.mean()),
+        columns.IMAGE_JPEG: float(went_through_jpeg(rgb)),
+    }
+    return BetaGal(measured, _as_columns(_whole_image(stain) | of_image | _vector(settings)))
 
 
 def stain_image(
@@ -180,84 +171,25 @@ def stain_image(
         settings: light, stain and residual.
         blank: image of an empty field, where there is one.
     """
-    light = incident_light(rgb, background, settings.light, blank)
+    picture, light = picture_and_light(rgb, background, settings.light, blank)
     stain = np.zeros(background.shape, dtype=np.float32)
     for colour, weight in enumerate(stain_weights(settings.stain, settings.residual)):
-        stain += np.float32(weight) * density(rgb, light, settings.light, colour)
+        stain += np.float32(weight) * density(picture, light, settings.light, colour)
     stain[saturated(rgb)] = 0
     return stain
 
 
-def estimate_stain_vector(
-    rgb: NDArray[Any],
-    stained: NDArray[np.bool_],
-    background: NDArray[np.bool_],
-    settings: BetaGalSettings,
-    blank: NDArray[Any] | None = None,
-) -> Vector:
-    """Colour of this microscope's X-gal precipitate, from strongly stained cells.
-
-    Args:
-        rgb: (y, x, 3), any real dtype.
-        stained: bool (y, x), true in cells some of which are stained.
-        background: bool (y, x), true where there is no cell.
-        settings: light, and a first guess at the stain.
-        blank: image of an empty field, where there is one.
-
-    Returns:
-        Unit vector for `BetaGalSettings.stain`.
-
-    Raises:
-        MeasurementError: arrays do not fit, or too few pixels are stained.
-    """
-    light = incident_light(rgb, background, settings.light, blank)
-    usable = stained & ~saturated(rgb)
-    weights = stain_weights(settings.stain, settings.residual)
-    od = densities(rgb, light, settings.light)
-    above = 2 * _stained_level((od @ weights).astype(np.float32), background, settings)
-    return stain_direction(od[usable], weights, above)
-
-
-def _part(
-    stain: NDArray[np.float32],
-    smooth: NDArray[np.float32],
-    regions: Regions,
-    level: Floats,
-    limit: float,
-    part: str,
-) -> dict[Column, Floats]:
-    """Statistics of one part of every cell over the stain around the cell."""
-    mean = regions.mean(regions.gather(stain)) - level
-    smoothed = regions.gather(smooth) - regions.spread(level)
-    stained = np.where(np.isnan(smoothed), np.nan, smoothed > limit)
-    values = {
-        MEAN: mean,
-        INTEGRATED: mean * regions.areas,
-        P95: regions.quantiles(smoothed, (P95_FRACTION,))[0],
-        STAINED: regions.mean(stained),
-    }
-    return {_named(column, part): data for column, data in values.items()}
-
-
-def _named(column: Column, part: str) -> Column:
-    ring = part == "ring"
-    return column.bind(part="_ring" if ring else "", of="ring around the nucleus" if ring else part)
-
-
-def _background(
-    stain: NDArray[np.float32], around: BackgroundPixels, settings: BackgroundSettings
-) -> Floats:
-    """Level for each cell; 0, which the incident light was set to, where nothing is known."""
-    found: Background = estimate_background(stain, around, settings)
-    return np.nan_to_num(found.level, nan=0.0)
-
-
-def _stained_level(
+def stained_level(
     stain: NDArray[np.float32], background: NDArray[np.bool_], settings: BetaGalSettings
 ) -> float:
     """Density over background from which on a pixel is stained.
 
     Where cells cover the field, the noise of single pixels stands in for the background's SD.
+
+    Args:
+        stain: (y, x), from `stain_image`, smoothed or not.
+        background: bool (y, x), true where there is no cell.
+        settings: the level itself, or how many SD.
     """
     if settings.stained_od is not None:
         return settings.stained_od
@@ -265,6 +197,51 @@ def _stained_level(
     enough = outside.size >= settings.background.minimum_pixels
     noise = robust_sd(outside) if enough else noise_sd(stain.astype(np.float64))
     return settings.noise_sd * noise
+
+
+def _part(stain: _Stain, regions: Regions, level: Floats, part: str) -> dict[Column, Floats]:
+    """Statistics of one part of every cell over the stain around the cell."""
+    mean = regions.mean(regions.gather(stain.od)) - level
+    smoothed = regions.gather(stain.smooth) - regions.spread(level)
+    stained = np.where(np.isnan(smoothed), np.nan, smoothed > stain.limit)
+    values = {
+        columns.MEAN: mean,
+        columns.INTEGRATED: mean * regions.areas,
+        columns.P95: regions.quantiles(smoothed, (P95_FRACTION,))[0],
+        columns.STAINED: regions.mean(stained),
+    }
+    return {_named(column, part): data for column, data in values.items()}
+
+
+def _whole_image(stain: _Stain) -> dict[Column, float]:
+    """The same of the image as a whole, cells or not; NaN pixels are left out."""
+    known = np.isfinite(stain.od)
+    mean = float(stain.od[known].mean(dtype=np.float64)) - stain.level if known.any() else np.nan
+    values = {
+        columns.MEAN: mean,
+        columns.INTEGRATED: mean * int(known.sum()),
+        columns.STAINED: float(np.mean(stain.smooth[known] - stain.level > stain.limit))
+        if known.any()
+        else np.nan,
+    }
+    return {_named(column, "image"): value for column, value in values.items()}
+
+
+def _vector(settings: BetaGalSettings) -> dict[Column, float]:
+    return {
+        columns.VECTOR.bind(colour=colour): value
+        for colour, value in zip(columns.COLOURS, unit(settings.stain), strict=True)
+    }
+
+
+def _as_columns(values: Mapping[Column, float]) -> Measured:
+    return {column: np.array([value]) for column, value in values.items()}
+
+
+def _named(column: Column, part: str) -> Column:
+    names = {"cell": "", "ring": "_ring", "image": "_image"}
+    of = {"ring": "ring around the nucleus", "image": "whole image"}
+    return column.bind(part=names[part], of=of.get(part, part))
 
 
 def _check_alignment(cells: Regions, around: BackgroundPixels, ring: Regions | None) -> None:

@@ -7,13 +7,14 @@ surface through the background that is left between the cells.
 
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from measurements.background import CLIP_SD, robust_sd
 from measurements.errors import MeasurementError
+from measurements.jpeg import restored, went_through_jpeg, with_tint
 from measurements.quality import saturation_level
 from measurements.regions import Floats, Regions, divide
 
@@ -37,22 +38,43 @@ class LightSettings:
     Attributes:
         dark: grey value of red, green and blue without light.
         gamma: exponent by which the camera or its software encoded light, which OD is multiplied
-            by; 1 where grey values are proportional to light.
+            by; 1 where grey values are proportional to light; ``srgb`` for the curve of IEC
+            61966-2-1, which pictures made for screens follow.
+        full_scale: grey value that ``srgb`` takes as full light.
         order: highest order of the polynomial that log I0 follows over the field: 4 follows light
             that falls off by 40 % towards the corners to 1 %; 0 takes one level for the field.
     """
 
     dark: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    gamma: float = 1.0
+    gamma: float | Literal["srgb"] = 1.0
+    full_scale: float = 255.0
     order: int = 4
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed."""
-        if self.gamma <= 0 or not 0 <= self.order <= 6:
+        if (self.gamma != "srgb" and self.gamma <= 0) or not 0 <= self.order <= 6:
             raise MeasurementError(
-                f"Light needs gamma above 0 and an order of 0 to 6, got gamma {self.gamma} and "
-                f"order {self.order}."
+                f"Light needs gamma above 0 (or srgb) and an order of 0 to 6, got gamma "
+                f"{self.gamma} and order {self.order}."
             )
+
+
+def picture_and_light(
+    rgb: NDArray[Any],
+    background: NDArray[np.bool_],
+    settings: LightSettings,
+    blank: NDArray[Any] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """What densities are computed from: the picture, and `incident_light`.
+
+    What JPEG did to colour is undone where it can be (`measurements.jpeg`); any other picture is
+    returned as it is.
+    """
+    if not went_through_jpeg(rgb):
+        return rgb, incident_light(rgb, background, settings, blank)
+    picture = restored(rgb)
+    light = incident_light(picture, background, settings, blank)
+    return with_tint(picture, light), light
 
 
 def incident_light(
@@ -128,8 +150,9 @@ def density(
 ) -> NDArray[np.float32]:
     """Optical density of one colour, -log10((I - dark) / (I0 - dark)) times gamma.
 
-    Always finite for finite grey values: what an integer image shows at or under dark counts as
-    half a grey level, and a float image's transmittance as at least 10⁻⁴.
+    With ``srgb``, I and I0 are decoded first. Always finite for finite grey values: what an
+    integer image shows at or under dark counts as half a grey level, and a float image's
+    transmittance as at least 10⁻⁴.
 
     Args:
         rgb: (y, x, 3), any real dtype.
@@ -140,8 +163,14 @@ def density(
     above_dark = rgb[..., colour].astype(np.float32) - np.float32(settings.dark[colour])
     incident = light[..., colour]
     lowest = HALF_A_LEVEL if rgb.dtype.kind in "bui" else LOWEST_TRANSMITTANCE * incident
-    transmitted = np.maximum(above_dark, lowest) / incident
-    od: NDArray[np.float32] = np.log10(transmitted) * np.float32(-settings.gamma)
+    above_dark = np.maximum(above_dark, lowest)
+    if settings.gamma == "srgb":
+        scale = np.float32(settings.full_scale)
+        ratio = _srgb_decoded(above_dark / scale) / _srgb_decoded(incident / scale)
+        exponent = 1.0
+    else:
+        ratio, exponent = above_dark / incident, settings.gamma
+    od: NDArray[np.float32] = np.log10(ratio) * np.float32(-exponent)
     return od
 
 
@@ -160,6 +189,12 @@ def check_rgb(rgb: NDArray[Any]) -> None:
             f"Expected a colour image (y, x, 3) of real numbers, got {rgb.shape} of {rgb.dtype}: "
             "drop a transparency channel, and move the colours to the last axis."
         )
+
+
+def _srgb_decoded(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Light from sRGB values of 0 to 1; IEC 61966-2-1."""
+    power = np.power((encoded + np.float32(0.055)) / np.float32(1.055), np.float32(2.4))
+    return np.where(encoded <= np.float32(0.04045), encoded / np.float32(12.92), power)
 
 
 def _levels(rgb: NDArray[Any], background: NDArray[np.bool_]) -> tuple[Floats, Regions]:

@@ -102,19 +102,19 @@ def stain_weights(
     return weights
 
 
-def stain_direction(density: NDArray[np.floating], weights: Floats, above: float) -> Vector:
+def stain_direction(stained: NDArray[np.floating], weights: Floats) -> Vector:
     """Colour of a stain from pixels of stained cells.
 
     Wald's grouping (1940, Ann Math Stat 11:284): the stained pixels are split at the median of
     their stain and the lower half's median density is taken from the upper half's, so that the
-    body that both share drops out. As Macenko et al. (2009, ISBI) do, but without the extreme
-    angle, which is the noisiest pixel's. A grey that grows with the stain tilts the result towards
-    grey, which leaves `stain_weights` as they are but for their length.
+    body that both share drops out, and with it an error of the incident light. As Macenko et al.
+    (2009, ISBI 1107) do, the direction is that of the strongest stain, but of a half of the pixels
+    and not of an extreme angle, which is the noisiest pixel's. A grey that grows with the stain
+    tilts the result towards grey, which leaves `stain_weights` as they are but for their length.
 
     Args:
-        density: (n, 3) densities of the pixels of stained cells; those with NaN are left out.
+        stained: (n, 3) densities of stained pixels; those with NaN are left out.
         weights: of a first guess at the stain.
-        above: stain from which on a pixel counts as stained, several SD of its noise.
 
     Returns:
         Unit vector.
@@ -122,14 +122,13 @@ def stain_direction(density: NDArray[np.floating], weights: Floats, above: float
     Raises:
         MeasurementError: fewer than 200 stained pixels, or none of them bluer than the rest.
     """
-    amounts = density @ weights
-    stained = density[amounts > above]
-    if len(stained) < MINIMUM_STAINED:
+    known = stained[np.isfinite(stained).all(axis=1)]
+    if len(known) < MINIMUM_STAINED:
         raise MeasurementError(
-            f"{len(stained)} stained pixels; at least {MINIMUM_STAINED} are needed to estimate the "
+            f"{len(known)} stained pixels; at least {MINIMUM_STAINED} are needed to estimate the "
             "colour of a stain: choose images of strongly stained cells, or give the vector."
         )
-    amounts = stained @ weights
+    amounts = known @ weights
     upper = amounts > np.median(amounts)
-    difference = np.median(stained[upper], axis=0) - np.median(stained[~upper], axis=0)
+    difference = np.median(known[upper], axis=0) - np.median(known[~upper], axis=0)
     return unit(np.maximum(difference, 0))

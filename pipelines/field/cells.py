@@ -1,12 +1,12 @@
 """Every cell of one image measured, as the study asks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.beta_gal import BetaGalSettings, measure_beta_gal
+from measurements.beta_gal import BetaGal as MeasuredBetaGal
 from measurements.blocks import touches_edge
 from measurements.columns import Column, Measured, in_physical_units
 from measurements.foci import measure_foci
@@ -20,16 +20,15 @@ from measurements.quality import (
     measure_saturated_cells,
 )
 from measurements.regions import Regions
-from measurements.stains import X_GAL
-from pipelines.errors import ImageError
+from pipelines.field.beta_gal import image_values, image_warnings, measure_stain
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
 from pipelines.field.place import Place, Surroundings, whole_image
-from pipelines.field.summary import summarise_image
+from pipelines.field.summary import summarise_image, with_more
 from pipelines.overlay import draw_overlay
 from pipelines.study import Study
+from pipelines.study.beta_gal import beta_gal_of
 from pipelines.study.settings import (
-    BetaGal,
     CytoplasmRing,
     Foci,
     Intensity,
@@ -87,11 +86,18 @@ def measure_field(
     """
     place = whole_image(labels)
     cells, foci = measure_cells(pixels, labels, study, place)
+    stain = _stain(pixels, labels, study, place)
+    summary = summarise_image(pixels, labels, place.ids.size, truth)
+    if stain is not None:
+        cells = {**cells, **stain.cells}
+        summary = with_more(
+            summary, image_values(stain, pixels.pixel_size_um), image_warnings(stain, pixels)
+        )
     asked_for_foci = any(isinstance(m, Foci) for m in study.measurements)
     return MeasuredField(
         cells=in_physical_units(cells, pixels.pixel_size_um),
         foci=in_physical_units(foci, pixels.pixel_size_um) if asked_for_foci else None,
-        summary=summarise_image(pixels, labels, place.ids.size, truth),
+        summary=summary,
         overlay=_overlay(pixels, labels, foci, with_cells=_cells_are_more(study)),
     )
 
@@ -99,7 +105,7 @@ def measure_field(
 def measure_cells(
     pixels: Pixels, labels: Labels, study: Study, place: Place
 ) -> tuple[Measured, Measured]:
-    """Measure the cells of an image, or of a picture cut out of a slide.
+    """Measure the cells of an image, or of a picture cut out of a slide, but for SA-β-Gal.
 
     Args:
         pixels: the picture.
@@ -121,10 +127,6 @@ def measure_cells(
             cells |= _morphology(compartments, with_cells=_cells_are_more(study))
         elif isinstance(measurement, Intensity):
             cells |= _intensity(measurement, pixels, compartments, around)
-        elif isinstance(measurement, BetaGal):
-            ring_asked_for = study.segmentation.cytoplasm is not None
-            nuclear_ring = compartments["cytoplasm"] if ring_asked_for else None
-            cells |= _beta_gal(measurement, pixels, compartments["cell"], nuclear_ring, around)
         elif isinstance(measurement, Foci):
             per_cell, per_focus = _foci(measurement, pixels, compartments, around)
             cells |= per_cell
@@ -193,21 +195,15 @@ def _intensity(
     return {**measured, **saturated}
 
 
-def _beta_gal(
-    settings: BetaGal,
-    pixels: Pixels,
-    cells: Regions,
-    nuclear_ring: Regions | None,
-    around: Surroundings,
-) -> Measured:
-    if pixels.rgb is None:
-        raise ImageError("beta_gal needs a brightfield picture: a channel that is rgb")
-    chosen = BetaGalSettings(
-        stain=settings.stain or X_GAL,
-        background=replace(around.local, method=settings.background),
-        stained_od=settings.stained_od,
-    )
-    return measure_beta_gal(pixels.rgb, cells, around.geometry, chosen, nuclear_ring)
+def _stain(pixels: Pixels, labels: Labels, study: Study, place: Place) -> MeasuredBetaGal | None:
+    """SA-β-Gal, where the study asks for it; its light is that of a whole picture."""
+    settings = beta_gal_of(study)
+    if settings is None:
+        return None
+    compartments = _compartments(labels, study.segmentation.cytoplasm, pixels.pixel_size_um, place)
+    nuclear_ring = compartments["cytoplasm"] if study.segmentation.cytoplasm is not None else None
+    around = Surroundings.of(pixels, labels, study, place)
+    return measure_stain(settings, pixels, compartments["cell"], nuclear_ring, around)
 
 
 def _foci(

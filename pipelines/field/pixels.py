@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import ImageError
-from pipelines.images import Field
+from pipelines.images import Field, open_field
 from pipelines.study import Study
+from pipelines.study.beta_gal import beta_gal_of
 
 Grey = NDArray[np.generic]
 
@@ -24,6 +26,7 @@ class Pixels:
         rgb: (y, x, 3), where the image is brightfield.
         pixel_size_um: edge of a pixel; None where unknown.
         warnings: what reading it brought up.
+        blank: (y, x, 3), an empty field in the same light, where the study has one.
     """
 
     image_id: str
@@ -31,6 +34,7 @@ class Pixels:
     rgb: Grey | None
     pixel_size_um: float | None
     warnings: tuple[str, ...]
+    blank: Grey | None = None
 
 
 def read_pixels(field: Field, study: Study) -> Pixels:
@@ -50,7 +54,34 @@ def read_pixels(field: Field, study: Study) -> Pixels:
                 f"channel {settings.channel} has the value {plane.flat[0]} in every pixel: "
                 "there is nothing to segment; check the exposure or the channel's number"
             )
-    return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings)
+    stain = beta_gal_of(study)
+    blank = None
+    if stain is not None and stain.blank is not None:
+        blank = read_blank(Path(stain.blank), field)
+    return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings, blank)
+
+
+def read_blank(path: Path, field: Field) -> Grey:
+    """Read the picture of an empty field.
+
+    Args:
+        path: the file.
+        field: an image that it was taken for.
+
+    Returns:
+        (y, x, 3), as large as the image.
+
+    Raises:
+        ImageError: it cannot be read, or is not as large.
+    """
+    blank = open_field("blank", {"rgb": path}, {"rgb": "rgb"}, pixel_size_um="unknown", z=field.z)
+    if blank.shape != field.shape:
+        shapes = " and ".join("x".join(map(str, shape)) for shape in (blank.shape, field.shape))
+        raise ImageError(
+            f"the blank field {path.name} and the image {field.image_id} have {shapes} pixels "
+            "(y, x): take the blank field with the same camera settings"
+        )
+    return blank.plane("rgb")
 
 
 def rgb_to_grey(rgb: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -1,17 +1,19 @@
 """What images.csv says of one image beside its cells: flags, quality, score."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.columns import Column
+from measurements.beta_gal_columns import IMAGE_COLUMNS as BETA_GAL
+from measurements.columns import Column, in_physical_units
 from measurements.quality import IMAGE_QUALITY, QualityLimits, measure_image_quality
 from pipelines.errors import ImageError
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
 from segmentation.scores import score
 
+Summary = Mapping[str, str | float | int | None]
 SCORE_THRESHOLDS = (0.5, 0.75)
 SCORES = "segmentation.scores: objects matched to annotated nuclei by overlap (IoU)"
 NO_CELLS = Column("no_cells", "flag", "bool", "No cell was found in the image.", "n_cells = 0")
@@ -41,7 +43,19 @@ OF_THE_IMAGE = (
 def summary_columns(channels: Sequence[str]) -> list[Column]:
     """All that an image can say of itself: columns of images.csv, and flags (unit ``flag``)."""
     quality = [column.bind(channel=name) for name in channels for column in IMAGE_QUALITY]
-    return [*OF_THE_IMAGE, *quality]
+    nothing = {column: np.zeros(1) for column in BETA_GAL}
+    beta_gal = {**in_physical_units(nothing, 1.0), **in_physical_units(nothing, None)}
+    return [*OF_THE_IMAGE, *quality, *beta_gal]
+
+
+def with_more(summary: Summary, values: Mapping[str, float], warnings: Sequence[str]) -> Summary:
+    """An image's columns with further values, and warnings after those that it has."""
+    told = [text for text in (summary["warnings"], *warnings) if text]
+    return {**summary, **_finite(values), "warnings": ";".join(map(str, told))}
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _quality(pixels: Pixels, labels: Labels) -> dict[str, float | bool]:
@@ -60,7 +74,7 @@ def summarise_image(
     labels: Labels,
     n_cells: int,
     truth: NDArray[np.integer] | None,
-) -> dict[str, str | float | int | None]:
+) -> Summary:
     """The image's own columns of images.csv."""
     quality = _quality(pixels, labels)
     flags = [name for name, value in quality.items() if value is True]
@@ -73,9 +87,7 @@ def summarise_image(
         "pixel_size_um": pixels.pixel_size_um,
         "flags": ";".join(flags),
         "warnings": ";".join(pixels.warnings),
-        **{
-            k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()
-        },
+        **_finite(values),
         **(_score(truth, labels.nuclei) if truth is not None else {}),
     }
 

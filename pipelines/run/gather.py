@@ -76,6 +76,7 @@ def gather(
     output: Path,
     tasks: Sequence[ImageTask],
     outcomes: Sequence[ImageOutcome],
+    references: Mapping[str, object],
     started: float,
 ) -> Gathered:
     """Write every table of the study from the parts of its images.
@@ -85,6 +86,7 @@ def gather(
         output: folder of the run.
         tasks: what was worked on; its keys say which parts belong to the present settings.
         outcomes: what became of the tasks.
+        references: what else images were measured with, for provenance.json.
         started: seconds since the epoch.
     """
     layout = Layout(output)
@@ -110,7 +112,7 @@ def gather(
     }
     rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
     _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
-    _write_provenance(checked, layout, parts, tasks, started)
+    _write_provenance(checked, layout, parts, tasks, references, started)
     return Gathered(len(parts), sum(part.n_cells for part in parts), len(failures))
 
 
@@ -217,6 +219,7 @@ def _write_provenance(
     layout: Layout,
     parts: Sequence[Part],
     tasks: Sequence[ImageTask],
+    references: Mapping[str, object],
     started: float,
 ) -> None:
     """provenance.json: inputs, settings, versions, models and times, and what a report needs."""
@@ -247,6 +250,7 @@ def _write_provenance(
                 {(s.model, s.weights(folder)) for _, s in study.cellpose_settings()}
             )
         ],
+        **references,
         "seeds": {"gating": SEED},
         "versions": versions(),
         "machine": machine(),

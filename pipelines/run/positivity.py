@@ -14,8 +14,9 @@ from pipelines.run.parts import Part
 from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
 from pipelines.study.messages import nearest
-from pipelines.study.model import Positivity, Scalar, Statistics, Study
+from pipelines.study.model import Positivity, Statistics, Study
 from pipelines.study.samples import ImageRow
+from pipelines.study.settings import Scalar
 
 SEED = 0
 GATE = "measurements.gating"

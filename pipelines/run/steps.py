@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipelines.errors import StudyError
 from pipelines.run.layout import Layout
+from pipelines.run.references import References, decide_references
 from pipelines.run.task import ImageOutcome, ImageTask, settings_keys
 from pipelines.study import Study
 from pipelines.study.check import Checked, check_study
@@ -28,12 +29,14 @@ class Plan:
         checked: the study, its images and its warnings.
         output: folder of the run.
         tasks: the images to work on.
+        references: what images are measured with and that lies outside them.
         started: seconds since the epoch.
     """
 
     checked: Checked
     output: Path
     tasks: tuple[ImageTask, ...]
+    references: References
     started: float
 
 
@@ -70,7 +73,8 @@ def prepare(
         restart: forget what an earlier run left in `output`.
 
     Raises:
-        StudyError: the study has errors, `only` matches no image, or `output` cannot be written.
+        StudyError: the study has errors, `only` matches no image, `output` cannot be written, or
+            control images do not show what the study takes from them.
     """
     started = time.time()
     checked = check_study(study_path)
@@ -80,22 +84,21 @@ def prepare(
     if not rows:
         raise StudyError(f"--only {only}: no image id matches; ids look like {_examples(checked)}")
     layout = _open_output(output, restart=restart)
-    segmentation_key, measurement_key = settings_keys(
-        checked.study, version("senescope"), _model_hashes(checked.study, folder)
-    )
+    references = decide_references(checked)
+    hashes = _model_hashes(checked.study, folder)
+    keys = settings_keys(checked.study, version("senescope"), hashes, references.inputs)
     tasks = tuple(
         ImageTask(
             row,
-            checked.study,
+            references.study_of(row),
             folder,
             layout.root,
-            segmentation_key,
-            measurement_key,
+            *keys,
             row.image_id in checked.slides,
         )
         for row in rows
     )
-    return Plan(checked, layout.root, tasks, started)
+    return Plan(checked, layout.root, tasks, references, started)
 
 
 def finish(plan: Plan, outcomes: Iterable[ImageOutcome]) -> RunSummary:
@@ -105,7 +108,8 @@ def finish(plan: Plan, outcomes: Iterable[ImageOutcome]) -> RunSummary:
     from pipelines.run.gather import gather
 
     ended = list(outcomes)
-    gathered = gather(plan.checked, plan.output, plan.tasks, ended, plan.started)
+    references = plan.references.inputs
+    gathered = gather(plan.checked, plan.output, plan.tasks, ended, references, plan.started)
     report = build_report([plan.output], Layout(plan.output).report)
     return RunSummary(
         output=plan.output,

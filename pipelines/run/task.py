@@ -82,16 +82,19 @@ def lost_image(task: ImageTask) -> ImageOutcome:
     return ImageOutcome(task.row.image_id, "failed", 0, 0.0, failure)
 
 
-def settings_keys(study: Study, version: str, models: Mapping[str, str]) -> tuple[str, str]:
+def settings_keys(
+    study: Study, version: str, models: Mapping[str, str], references: Mapping[str, object]
+) -> tuple[str, str]:
     """Fingerprints of what labels, and what an image's rows, are made with.
 
     Args:
         study: the settings.
         version: of senescope: another version measures anew.
         models: model name -> hash of its weights, or its name where Cellpose keeps it.
+        references: what else images are measured with; see `pipelines.run.references`.
     """
     settings = study.model_dump(mode="json")
     reading = {key: settings[key] for key in ("channels", "pixel_size_um", "z", "segmentation")}
     compute = {key: settings["compute"][key] for key in ("gpu", "precision")}
     segmentation = fingerprint(version, reading, compute, dict(models))
-    return segmentation, fingerprint(segmentation, settings["measurements"])
+    return segmentation, fingerprint(segmentation, settings["measurements"], dict(references))

@@ -8,12 +8,13 @@ from typing import Literal
 
 from pipelines.errors import ImageError, MismatchError, StudyError
 from pipelines.images import Field, open_field
+from pipelines.study.beta_gal import beta_gal_problems
 from pipelines.study.design import design_problems
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study, load_study
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.samples import ImageRow, Samples, join_samples
-from pipelines.study.settings import BetaGal, Foci, Intensity
+from pipelines.study.settings import Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
 from segmentation.catalogue import known_model_names
 
@@ -60,6 +61,7 @@ def check_study(path: Path) -> Checked:
     problems = [error("samples", text) for text in samples.problems]
     problems += _channel_problems(study)
     problems += _model_problems(study, folder)
+    problems += beta_gal_problems(study, samples, folder)
     problems += design_problems(study, samples)
     opened = _opened(study, samples.rows)
     problems += _image_problems(opened)
@@ -100,14 +102,6 @@ def _channel_problems(study: Study) -> list[Problem]:
     rgb = [name for name, place in study.channels.items() if place == "rgb"]
     if len(rgb) > 1:
         problems.append(error("channels", f"one channel can be rgb; found {', '.join(rgb)}"))
-    if not rgb:
-        problems += [
-            error(
-                f"measurements.{i}", "beta_gal needs a brightfield picture: a channel that is rgb"
-            )
-            for i, m in enumerate(study.measurements)
-            if isinstance(m, BetaGal)
-        ]
     problems += [
         error(f"{where}.channel", f"'{channel}' is rgb; a single grey channel is needed here")
         for where, channel in uses

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.study.csv_table import Value
 from pipelines.study.messages import nearest
-from pipelines.study.model import Positivity, Scalar, Statistics, Study
+from pipelines.study.model import Positivity, Statistics, Study
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.samples import ImageRow, Samples
+from pipelines.study.settings import Scalar
 
 FEWEST_UNITS = 3
 

@@ -20,11 +20,10 @@ from pipelines.study.settings import (
     Lengths,
     Measurement,
     Positive,
+    Scalar,
     Segmentation,
     Settings,
 )
-
-Scalar = str | int | float | bool
 
 
 def _file_name(name: str) -> str:

@@ -146,7 +146,7 @@ def _rows_of_record(
     truth = folder / record[TRUTH] if record.get(TRUTH) else None
     if truth is not None and not truth.is_file():
         return [], [f"there is no file {record[TRUTH]} (column {TRUTH})"]
-    outside = _outside_roots([*file_sets[0].values(), *([truth] if truth else [])], study, folder)
+    outside = outside_roots([*file_sets[0].values(), *([truth] if truth else [])], study, folder)
     if outside:
         return [], [
             f"{path} lies outside the folders the study may read; add its folder to 'roots'"
@@ -183,7 +183,7 @@ def _from_pattern(study: Study, folder: Path, pattern: str) -> Samples:
         for i, (path, _) in enumerate(matches)
         for files in [dict.fromkeys(study.channels, path)]
     ]
-    outside = _outside_roots([path for path, _ in matches], study, folder)
+    outside = outside_roots([path for path, _ in matches], study, folder)
     problems = [f"{path} lies outside the folders the study may read (roots)" for path in outside]
     return Samples(tuple(_with_unique_ids(rows, folder)), tuple(names), tuple(problems))
 
@@ -206,7 +206,8 @@ def _expand(folder: Path, text: str) -> list[Path]:
     return sorted(path for path in base.glob(relative) if path.is_file())
 
 
-def _outside_roots(paths: Iterable[Path], study: Study, folder: Path) -> list[Path]:
+def outside_roots(paths: Iterable[Path], study: Study, folder: Path) -> list[Path]:
+    """Those of the paths that lie in none of the study's `roots`."""
     roots = [(folder / root).resolve() for root in study.roots]
     return [p for p in paths if not any(p.resolve().is_relative_to(root) for root in roots)]
 

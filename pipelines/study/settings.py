@@ -26,6 +26,8 @@ ChannelName = Annotated[str, AfterValidator(_column_name)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Compartment = Literal["nucleus", "cytoplasm", "cell"]
+Scalar = str | int | float | bool
+Colours = tuple[NonNegative, NonNegative, NonNegative]
 
 
 class Settings(BaseModel):
@@ -208,13 +210,35 @@ class Foci(Lengths):
         return data
 
 
+class StainControls(Settings):
+    """Stained control images that the colour of the precipitate is estimated from, once a study."""
+
+    controls: Annotated[dict[str, Scalar], Field(min_length=1)]
+    """Sample columns and their values that select images with strongly stained cells."""
+    by: str | None = None
+    """Sample column of batches or microscopes: one estimate each."""
+
+
 class BetaGal(Settings):
     """SA-β-Gal in every cell, from the brightfield picture (a channel that is `rgb`)."""
 
     type: Literal["beta_gal"]
-    stain: tuple[NonNegative, NonNegative, NonNegative] | None = None
-    """Densities of red, green and blue of the precipitate, any length; without it, the default for
-    X-gal (`measurements.stains.X_GAL`)."""
+    stain: Colours | StainControls | None = None
+    """Densities of red, green and blue of the precipitate, any length; or `{controls: ...}` to
+    estimate them from stained control images; without it, the default for X-gal, whose derivation
+    is in measurements/beta_gal.md."""
+    residual: Colours | None = None
+    """The same of what is not stain; without it neutral grey, which is what cells, droplets, debris
+    and edges do to light. Give the colour of a counterstain where there is one."""
+    blank: str | None = None
+    """Picture of an empty field taken in the same light (path from the study file); {names} in it
+    are sample columns, such as `blanks/{batch}.tif`. Without it, the light of an empty field is
+    taken from the background between the cells of each picture."""
+    dark: NonNegative | Colours = 0.0
+    """Grey value without light, one number or one each of red, green and blue."""
+    gamma: Positive | Literal["srgb"] = 1.0
+    """How the camera's software encoded light: 1 where grey values are proportional to light,
+    `srgb` where it saved pictures made for screens, or an exponent such as 2.2."""
     background: Literal["local", "field", "none"] = "field"
     """Stain that is subtracted: that of the field, or of each cell's surroundings where stain hazes
     some places more than others."""

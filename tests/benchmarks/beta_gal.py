@@ -187,7 +187,7 @@ def mean_od(
     """`beta_gal_mean_od` of these cells."""
     cells = Regions.of(labels, ids)
     around = background_pixels(labels, cells.ids, settings.background)
-    measured = measure_beta_gal(field.channels["rgb"], cells, around, settings)
+    measured = measure_beta_gal(field.channels["rgb"], cells, around, settings).cells
     return next(v for c, v in measured.items() if c.name == "beta_gal_mean_od")
 
 

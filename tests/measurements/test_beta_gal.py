@@ -6,12 +6,8 @@ from PIL import Image
 from scipy import ndimage
 
 from measurements.background import BackgroundSettings, background_pixels
-from measurements.beta_gal import (
-    BetaGalSettings,
-    estimate_stain_vector,
-    measure_beta_gal,
-    stain_image,
-)
+from measurements.beta_gal import BetaGalSettings, measure_beta_gal, stain_image
+from measurements.beta_gal_columns import IMAGE_COLUMNS
 from measurements.colour_index import log_csi_bsi
 from measurements.errors import MeasurementError
 from measurements.optical_density import LightSettings
@@ -60,7 +56,8 @@ def measured(rgb, settings=SETTINGS, label_image=None, **others):
     image = labels() if label_image is None else label_image
     cells = Regions.of(image)
     around = background_pixels(image, cells.ids, settings.background)
-    table = measure_beta_gal(rgb, cells, around, settings, **others)
+    found = measure_beta_gal(rgb, cells, around, settings, **others)
+    table = {**found.cells, **found.image}
     return {column.name.removeprefix("beta_gal_"): values for column, values in table.items()}
 
 
@@ -176,10 +173,39 @@ def test_a_colour_at_the_limit_is_no_stain():
     assert table["surroundings_clipped_fraction"][0] < 0.01
 
 
-def test_overexposure_shows():
-    table = measured(picture(densities(0, 0.1, 0.2, 0.4), light=(300.0, 300.0, 300.0)))
+def test_overexposure_shows_and_is_no_stain():
+    grey = 0.05 * (labels() == 3)
+    light = (300.0, 280.0, 260.0)
+    table = measured(picture(densities(0, 0.1, 0.2, 0.4, grey=grey), light=light))
     assert (table["surroundings_clipped_fraction"] > 0.99).all()
+    assert table["image_clipped_fraction"] > 0.99
+    assert table["mean_od"][0] == pytest.approx(0, abs=0.01)
+    assert table["stained_fraction"][0] < 0.1
     assert (np.diff(table["mean_od"]) >= 0).all()
+
+
+def coloured_fringes():
+    """Edges that red and blue show at different places, as a lens does that is not corrected."""
+    inside = ndimage.distance_transform_edt(labels() == 3)
+    lines = [0.15 * np.exp(-(((inside - at) / 2) ** 2)) * (inside > 0) for at in (5.2, 5.0, 4.8)]
+    return np.stack(lines, axis=-1)
+
+
+def test_coloured_fringes_cancel_and_lie_under_a_fixed_level():
+    rgb = picture(densities(0, 0, 0, 0) + coloured_fringes())
+    assert measured(rgb)["mean_od"][0] == pytest.approx(0, abs=0.003)
+    table = measured(rgb, BetaGalSettings(stained_od=0.04))
+    assert table["stained_fraction"][0] < 0.02
+
+
+def test_the_whole_image():
+    table = measured(picture(densities(0.0, 0.05, 0.2, 0.6), light=falling_off(0.3)))
+    share = np.count_nonzero(labels() == 3) / labels().size
+    assert table["image_mean_od"] == pytest.approx([0.85 * share], abs=0.002)
+    assert table["image_integrated_od"] == table["image_mean_od"] * labels().size
+    assert table["image_stained_fraction"] == pytest.approx([3 * share], abs=0.02)
+    assert table["image_clipped_fraction"] == [0]
+    assert [table[f"stain_{c}"][0] for c in ("red", "green", "blue")] == pytest.approx(X_GAL)
 
 
 def test_local_background_takes_off_a_stained_haze():
@@ -207,6 +233,31 @@ def test_dark_level():
     settings = BetaGalSettings(light=LightSettings(dark=(25.0, 25.0, 25.0)))
     assert measured(rgb, settings)["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.003)
     assert measured(rgb)["mean_od"][3] < 0.52
+
+
+@pytest.mark.parametrize("gamma", [2.2, "srgb"])
+def test_encoded_light_is_decoded(gamma):
+    light = np.array([0.7, 0.68, 0.66])
+    linear = light * 10 ** -densities(0.0, 0.05, 0.2, 0.6)
+    if gamma == "srgb":
+        encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    else:
+        encoded = linear ** (1 / gamma)
+    noisy = 255 * encoded + np.random.default_rng(3).normal(0, 1, encoded.shape)
+    rgb = np.rint(noisy).astype(np.uint8)
+    settings = BetaGalSettings(light=LightSettings(gamma=gamma))
+    assert measured(rgb, settings)["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.005)
+    assert measured(rgb)["mean_od"][3] < 0.35
+
+
+def test_a_red_counterstain_as_residual():
+    """Nuclear fast red (ImageJ's list of stains) takes red least: against grey it reads as less."""
+    fast_red = (0.213, 0.851, 0.478)
+    red = 0.3 * (labels() > 0)[..., None] * np.array(fast_red)
+    rgb = picture(densities(0.0, 0.05, 0.2, 0.6) + red)
+    assert measured(rgb)["mean_od"][0] < -0.1
+    settings = BetaGalSettings(residual=fast_red)
+    assert measured(rgb, settings)["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.004)
 
 
 def test_nucleus_ring():
@@ -269,31 +320,18 @@ def test_fixed_level_of_a_stained_pixel():
     assert table["stained_fraction"] == pytest.approx([0, 0, 0, 1], abs=0.05)
 
 
-def test_stain_vector_from_stained_cells():
-    truth = np.array([0.80, 0.52, 0.30])
-    truth /= np.linalg.norm(truth)
-    rng = np.random.default_rng(4)
-    amount = np.where(labels() > 0, ndimage.gaussian_filter(rng.gamma(1, 0.2, SHAPE), 1), 0)
-    rgb = picture(amount[..., None] * truth + np.where(labels() > 0, 0.03, 0)[..., None])
-    cells = labels() > 0
-    found = estimate_stain_vector(rgb, cells, ~cells, SETTINGS)
-    assert np.degrees(np.arccos(min(1.0, found @ truth))) < 2
-    rgb[disc(SHAPE, 150, 180, 25)] = (60, 60, 250)
-    assert estimate_stain_vector(rgb, cells, ~cells, SETTINGS) == pytest.approx(found, abs=0.01)
-    with pytest.raises(MeasurementError, match="stained pixels"):
-        estimate_stain_vector(picture(densities(0, 0, 0, 0)), cells, ~cells, SETTINGS)
-
-
 def test_columns_and_caller():
     rgb = picture(densities(0.0, 0.05, 0.2, 0.6))
     before = rgb.copy()
     image = labels()
     cells = Regions.of(image)
     around = background_pixels(image, cells.ids, SETTINGS.background)
-    table = measure_beta_gal(rgb, cells, around, SETTINGS, nuclei_ring=cells)
+    found = measure_beta_gal(rgb, cells, around, SETTINGS, nuclei_ring=cells)
+    table = found.cells
     assert np.array_equal(rgb, before)
     assert all(values.shape == (4,) for values in table.values())
-    assert not any("{" in column.name + column.meaning for column in table)
+    assert not any("{" in column.name + column.meaning for column in {**table, **found.image})
+    assert set(found.image) == set(IMAGE_COLUMNS)
     assert len({column.name for column in table}) == len(table)
     integrated = next(c for c in table if c.name == "beta_gal_integrated_od")
     assert integrated.length_power == 2

@@ -189,6 +189,17 @@ def test_what_does_not_fit_is_refused(rgb, mask, message):
         incident_light(rgb, mask, PLAIN)
 
 
+def test_srgb_by_hand():
+    """Half of sRGB's range is 0.214 of the light, and the toe is a straight line."""
+    settings = LightSettings(gamma="srgb")
+    light = even(255, 255, 255, dtype=np.float32)
+    od = densities(even(128, 255, 5), light, settings)[0, 0]
+    assert od == pytest.approx([-np.log10(0.21586), 0, -np.log10(5 / 255 / 12.92)], abs=1e-4)
+    of_16_bit = LightSettings(gamma="srgb", full_scale=65535.0)
+    rgb, bright = even(128 * 257, 0, 0, dtype=np.uint16), even(65535, 1, 1, dtype=np.float32)
+    assert density(rgb, bright, of_16_bit, 0)[0, 0] == pytest.approx(od[0], abs=1e-6)
+
+
 def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(MeasurementError, match="gamma"):
         LightSettings(gamma=0)

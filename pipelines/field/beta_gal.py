@@ -1,0 +1,87 @@
+"""SA-β-Gal of one image, as the study asks: settings in, columns and warnings out."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from measurements.beta_gal import BetaGal as Measured
+from measurements.beta_gal import BetaGalSettings, measure_beta_gal
+from measurements.beta_gal_columns import IMAGE_CLIPPED, IMAGE_JPEG, MOST_CLIPPED
+from measurements.columns import in_physical_units
+from measurements.optical_density import LightSettings, saturated
+from measurements.regions import Regions
+from measurements.stains import NEUTRAL, X_GAL
+from pipelines.errors import ImageError
+from pipelines.field.pixels import Pixels
+from pipelines.field.place import Surroundings
+from pipelines.study.settings import BetaGal, Colours
+
+OVEREXPOSED = (
+    f"overexposed: over {MOST_CLIPPED:.0%} of the background is at the camera's limit, so that the "
+    "light is unknown and weak stain is lost"
+)
+OVEREXPOSED_BLANK = f"the blank field is overexposed, over {MOST_CLIPPED:.0%} of it"
+JPEG = (
+    "the picture went through JPEG, which takes precision from weak stain: save TIFF at the camera"
+)
+
+
+def measure_stain(
+    settings: BetaGal,
+    pixels: Pixels,
+    cells: Regions,
+    nuclear_ring: Regions | None,
+    around: Surroundings,
+) -> Measured:
+    """Measure SA-β-Gal in every cell of a picture.
+
+    Raises:
+        ImageError: the image has no brightfield picture.
+    """
+    if pixels.rgb is None:
+        raise ImageError("beta_gal needs a brightfield picture: a channel that is rgb")
+    chosen = replace(
+        stain_settings(settings, pixels.rgb.dtype),
+        background=replace(around.local, method=settings.background),
+    )
+    return measure_beta_gal(pixels.rgb, cells, around.geometry, chosen, nuclear_ring, pixels.blank)
+
+
+def stain_settings(settings: BetaGal, dtype: np.dtype[Any]) -> BetaGalSettings:
+    """The study's settings as `measurements` takes them; a stain to be estimated is the default.
+
+    Args:
+        settings: of the study.
+        dtype: of the picture: what full light is in an sRGB encoding.
+    """
+    dark = settings.dark if isinstance(settings.dark, tuple) else (settings.dark,) * 3
+    full_scale = float(np.iinfo(dtype).max) if dtype.kind in "ui" else 1.0
+    return BetaGalSettings(
+        light=LightSettings(dark=dark, gamma=settings.gamma, full_scale=full_scale),
+        stain=_given(settings.stain) or X_GAL,
+        residual=settings.residual or NEUTRAL,
+        stained_od=settings.stained_od,
+    )
+
+
+def image_values(measured: Measured, pixel_size_um: float | None) -> dict[str, float]:
+    """The image's own columns, by name."""
+    columns = in_physical_units(measured.image, pixel_size_um)
+    return {column.name: float(values[0]) for column, values in columns.items()}
+
+
+def image_warnings(measured: Measured, pixels: Pixels) -> list[str]:
+    """What makes an image's numbers doubtful, in words."""
+    found = []
+    if measured.image[IMAGE_CLIPPED][0] > MOST_CLIPPED:
+        found.append(OVEREXPOSED)
+    if pixels.blank is not None and saturated(pixels.blank).mean() > MOST_CLIPPED:
+        found.append(OVEREXPOSED_BLANK)
+    if measured.image[IMAGE_JPEG][0]:
+        found.append(JPEG)
+    return found
+
+
+def _given(stain: object) -> Colours | None:
+    return stain if isinstance(stain, tuple) else None
