@@ -6,7 +6,8 @@ from itertools import combinations
 
 from pipelines.errors import StudyError
 from pipelines.study.messages import nearest
-from pipelines.study.model import Contrast, Scalar, Statistics
+from pipelines.study.model import Contrast, Statistics
+from pipelines.study.settings import Scalar
 
 Group = tuple[str, ...]
 """One level of every factor, as text, in the order of the factors."""
