@@ -132,6 +132,7 @@ class Assay(StrEnum):
 
     FOCI = "foci"
     BETA_GAL = "beta_gal"
+    SLIDE = "slide"
 
 
 @app.command()
@@ -139,11 +140,17 @@ def simulate(
     assay: Annotated[Assay, typer.Argument(help="What is simulated.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the study.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
+    side: Annotated[int, typer.Option(help="Rows and columns of a slide, px.")] = 4096,
 ) -> None:
     """Write a small study of simulated images with known truth, ready to run."""
     with _errors_for_people():
         from pipelines.simulate import write_study
 
+        if assay is Assay.SLIDE:
+            from pipelines.simulate.slide import write_slide_study
+
+            typer.echo(write_slide_study(output, seed, side))
+            return
         typer.echo(write_study(assay.value, output, seed))
 
 

@@ -19,11 +19,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt, find_objects, zoom
 
+from pipelines.errors import StudyError
 from pipelines.simulate.randomness import part_rng
 from segmentation.slides.grid import Box
 
 TILE = 512
 _NUCLEI = Path(__file__).parent.parent / "demo" / "data" / "nuclei"
+_STUDY = """# Simulated data: real nuclei pasted at random, true labels in truth.tif.
+study: slide
+images: "{slide}.ome.tif"
+channels: {dapi: 0}
+segmentation:
+  nuclei: {channel: dapi, diameter_px: 30}
+  cells: {method: expand, distance_px: 8}
+measurements:
+  - {type: morphology}
+  - {type: intensity, channel: dapi, compartments: [nucleus]}
+compute: {workers: 2, memory: 8GiB, slide_above_px: 4000000}
+"""
 # Around a cut-out, px of its own image: the blur of its edge.
 _BLUR = 3
 # Grey values: camera offset, its noise, and how bright the median nucleus is above it.
@@ -114,6 +127,31 @@ def write_slide(
     if truth is not None:
         labels = (labels for _, labels in _tiles(settings, seed))
         _write(truth, labels, "uint32", settings.shape, None)
+
+
+def write_slide_study(directory: Path, seed: int, side: int) -> Path:
+    """Write a square slide, its truth and a study of it.
+
+    Args:
+        directory: folder to write to; refused if it holds a study.
+        seed: of everything; 0 or more.
+        side: rows and columns, px.
+
+    Returns:
+        Path of the study file.
+
+    Raises:
+        StudyError: the folder holds a study, or the slide would hold no nucleus.
+    """
+    path, settings = directory / "study.yaml", MosaicSettings((side, side))
+    if path.exists():
+        raise StudyError(f"{directory} already holds a study; choose another folder.")
+    if side < 4 * settings.pitch:
+        raise StudyError(f"A slide of {side} px holds too few nuclei; give {4 * settings.pitch}.")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_slide(directory / "slide.ome.tif", directory / "truth.tif", settings, seed, 0.5)
+    path.write_text(_STUDY, encoding="utf-8")
+    return path
 
 
 def _write(

@@ -22,6 +22,8 @@ Result = TypeVar("Result")
 
 # Blocks that are handed out for each worker: one under way, one waiting.
 _AHEAD = 2
+# How long a scheduler that was named may take to answer.
+_TIMEOUT = "60s"
 _KINDS = {
     "slurm": ("dask_jobqueue", "SLURMCluster"),
     "pbs": ("dask_jobqueue", "PBSCluster"),
@@ -94,7 +96,7 @@ def _bounded(
             yield result
     except KilledWorker as error:
         raise ImageError(
-            "a block lost its worker process four times, most likely because memory ran out: give "
+            "a block lost its worker process again and again, most likely because memory ran out: give "
             "compute.memory more, or fewer workers, or a smaller compute.block_px"
         ) from error
     finally:
@@ -114,9 +116,9 @@ def _client(compute: Compute, workers: int) -> "Iterator[Client]":
         elif isinstance(compute.scheduler, Cluster):
             client = Client(_started(compute.scheduler))
         elif os.path.exists(compute.scheduler):
-            client = Client(scheduler_file=compute.scheduler, timeout="60s")
+            client = Client(scheduler_file=compute.scheduler, timeout=_TIMEOUT)
         else:
-            client = Client(compute.scheduler, timeout="60s")
+            client = Client(compute.scheduler, timeout=_TIMEOUT)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise StudyError(
             f"compute.scheduler: no Dask cluster from {compute.scheduler!r}: {error}"
@@ -140,7 +142,7 @@ def _local(compute: Compute, workers: int) -> Any:  # noqa: ANN401  distributed 
         threads_per_worker=1,
         memory_limit=limit,
         dashboard_address="localhost:0",
-        silence_logs="ERROR",
+        silence_logs="CRITICAL",
     )
 
 

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import tifffile
 
+from pipelines.errors import StudyError
 from pipelines.images import inspect
-from pipelines.simulate.slide import TILE, MosaicSettings, region, write_slide
+from pipelines.simulate.slide import (
+    TILE,
+    MosaicSettings,
+    region,
+    write_slide,
+    write_slide_study,
+)
+from pipelines.study.check import check_study
 
 SETTINGS = MosaicSettings((1100, 1300), diameter_px=24.0)
 
@@ -49,3 +57,13 @@ def test_the_same_seed_the_same_slide_of_any_size(slide):
     image = tifffile.imread(slide / "s.ome.tif")
     assert np.array_equal(again, image[TILE : 2 * TILE, :TILE])
     assert not np.array_equal(again, other)
+
+
+def test_a_study_of_it_passes_the_check(tmp_path):
+    path = write_slide_study(tmp_path / "slide", 0, 1024)
+    checked = check_study(path)
+    assert not [p for p in checked.problems if p.level == "error"]
+    with pytest.raises(StudyError, match="already holds a study"):
+        write_slide_study(tmp_path / "slide", 0, 1024)
+    with pytest.raises(StudyError, match="too few nuclei"):
+        write_slide_study(tmp_path / "small", 0, 100)

@@ -4,11 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 import tifffile
+import zarr
 
 from pipelines.errors import StudyError
+from pipelines.images import open_field
 from pipelines.run.image import process_image
 from pipelines.run.slide import process_slide
 from pipelines.run.steps import finish, prepare
+from pipelines.segment_files import segment_file
 from pipelines.slide.cluster import here
 from pipelines.study.check import check_study
 from tests.pipelines.slides import content, use_fake_network, write_tiled
@@ -166,3 +169,26 @@ def test_what_slides_do_not_have_is_refused_by_the_check(tmp_path, change, messa
     assert checked.slides == {"slide"}
     with pytest.raises(StudyError, match=message):
         checked.raise_errors()
+
+
+def test_segment_without_a_study(tmp_path, monkeypatch):
+    study(tmp_path)
+    monkeypatch.setattr("pipelines.segment_files.SLIDE_ABOVE_PX", 60000)
+    done = segment_file(tmp_path / "slide.ome.tif", 30, tmp_path / "out", "compact", None)
+    assert done.error is None
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["slide_labels.ome.zarr"]
+    labels = zarr.open_array(done.labels / "labels/nuclei/0", mode="r")
+    assert np.array_equal(np.unique(labels[...]), np.arange(done.n_objects + 1))
+    assert done.n_objects > 25
+
+
+def test_a_pyramid_of_tiles_is_read_by_tiles(tmp_path):
+    """SVS-like: a tiled TIFF with smaller copies below; a box gives the full resolution."""
+    image = (1000 * np.clip(blobs((512, 640), 60) + 0.1, 0, 2)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "p.ome.tif", ome=True) as file:
+        file.write(image, tile=(128, 128), subifds=1, metadata={"axes": "YX"})
+        file.write(image[::2, ::2], tile=(128, 128), subfiletype=1)
+    field = open_field("p", {"d": tmp_path / "p.ome.tif"}, {"d": 0}, pixel_size_um=0.5, z="none")
+    assert field.shape == (512, 640)
+    box = (slice(100, 300), slice(250, 517))
+    assert np.array_equal(field.plane("d", box), image[box])
