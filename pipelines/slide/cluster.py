@@ -96,8 +96,8 @@ def _bounded(
             yield result
     except KilledWorker as error:
         raise ImageError(
-            "a block lost its worker process again and again, most likely because memory ran out: give "
-            "compute.memory more, or fewer workers, or a smaller compute.block_px"
+            "a block lost its worker process again and again, most likely because memory ran "
+            "out: give compute.memory more, or fewer workers, or a smaller compute.block_px"
         ) from error
     finally:
         client.cancel(list(running))
