@@ -1,5 +1,6 @@
 """A study as a Prefect flow: the same functions as `senescope run`, the same tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ from prefect.futures import wait
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.tasks import measure_image
+from flows.tasks import draw_again, measure_image
 from pipelines.run.steps import RunSummary, finish, prepare
-from pipelines.run.task import ImageOutcome
+from pipelines.run.task import ImageOutcome, PictureOutcome, PictureTask
 
 
 @flow(name="senescope study", validate_parameters=True, persist_result=False)
@@ -40,13 +41,22 @@ def study_flow(study: str, output: str, only: str | None = None, restart: bool =
     for outcome in outcomes:
         if outcome.failure is not None:
             logger.error("%s failed: %s", outcome.image_id, outcome.failure.error)
-    return _state(finish(plan, outcomes))
+    summary = finish(plan, outcomes, _draw_all)
+    for lost in summary.lost_pictures:
+        logger.warning("no picture of %s: %s", lost.image_id, lost.error)
+    return _state(summary)
 
 
 def with_workers(workers: int) -> Flow[..., State]:
     """The flow with so many images under way at a time, in threads of the flow's process."""
     runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers)
     return study_flow.with_options(task_runner=runner)
+
+
+def _draw_all(tasks: Sequence[PictureTask]) -> list[PictureOutcome]:
+    futures = [draw_again.submit(picture) for picture in tasks]
+    wait(futures)
+    return [future.result() for future in futures]
 
 
 def _state(summary: RunSummary) -> State:

@@ -3,8 +3,9 @@
 from prefect import task
 
 from pipelines.run.image import process_image
+from pipelines.run.picture import draw_picture
 from pipelines.run.slide import process_slide
-from pipelines.run.task import ImageOutcome, ImageTask
+from pipelines.run.task import ImageOutcome, ImageTask, PictureOutcome, PictureTask
 from pipelines.slide.cluster import open_cluster
 
 
@@ -20,3 +21,9 @@ def measure_image(image: ImageTask) -> ImageOutcome:
         return process_image(image)
     with open_cluster(image.study.compute) as each:
         return process_slide(image, each)
+
+
+@task(name="draw picture", task_run_name="{picture.row.image_id}", persist_result=False)
+def draw_again(picture: PictureTask) -> PictureOutcome:
+    """Draw one image's picture with its positive cells; an error is an outcome, no exception."""
+    return draw_picture(picture)

@@ -89,7 +89,7 @@ def control_percentile(
         raise MeasurementError(
             f"percentile: {percentile} was given; expected at least 50 and below 100, such as 95"
         )
-    alpha = 1 - percentile / 100
+    alpha = (100 - percentile) / 100
     x, codes, notes = _cleaned(values, units)
     if x.size == 0:
         return _refused("control_percentile", 0, [*notes, "no control cells"], alpha)

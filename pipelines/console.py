@@ -17,7 +17,16 @@ from rich.progress import (
 )
 
 from pipelines.run.steps import Plan, RunSummary, finish, prepare
-from pipelines.run.task import ImageOutcome, ImageTask, lost_image, work_on
+from pipelines.run.task import (
+    ImageOutcome,
+    ImageTask,
+    PictureOutcome,
+    PictureTask,
+    draw,
+    lost_image,
+    lost_picture,
+    work_on,
+)
 from pipelines.run.workers import Workers
 from pipelines.study.check import Checked
 from pipelines.study.compute import Compute
@@ -25,6 +34,7 @@ from pipelines.study.compute import Compute
 if TYPE_CHECKING:
     from pipelines.slide.job import Progress as Stage
 
+FEW_PICTURES = 4
 LEVEL_STYLE = {"error": "bold red", "warning": "yellow"}
 
 
@@ -42,7 +52,7 @@ def run_with_progress(
     _print_problems(console, plan.checked)
     count = workers or plan.checked.study.compute.workers
     outcomes = _measure(console, plan, count)
-    summary = finish(plan, outcomes)
+    summary = finish(plan, outcomes, lambda tasks: _draw(console, tasks, count))
     print_summary(console, summary)
     return summary
 
@@ -79,6 +89,8 @@ def print_summary(console: Console, summary: RunSummary) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    for lost in summary.lost_pictures:
+        console.print(f"no picture of {escape(lost.image_id)}: {escape(lost.error)}", style="red")
     console.print(f"Report: {escape(str(summary.report))}", highlight=False, soft_wrap=True)
 
 
@@ -170,13 +182,28 @@ def _blocks_progress(console: Console) -> Progress:
     )
 
 
-def _progress(console: Console) -> Progress:
+def _draw(console: Console, tasks: Sequence[PictureTask], count: int) -> list[PictureOutcome]:
+    """Draw in worker processes; a handful is drawn before a process would have started."""
+    if len(tasks) <= FEW_PICTURES:
+        return [draw(task) for task in tasks]
+    pool: Workers[PictureTask, PictureOutcome] = Workers(draw, lost_picture, count)
+    with _progress(console, "pictures") as progress:
+        bar = progress.add_task("positive cells", total=len(tasks))
+        outcomes = []
+        for outcome in pool.map(tasks):
+            outcomes.append(outcome)
+            progress.update(bar, advance=1)
+    return outcomes
+
+
+def _progress(console: Console, things: str = "images") -> Progress:
+    cells = [TextColumn("{task.fields[cells]:,} cells")] if things == "images" else []
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("images"),
-        TextColumn("{task.fields[cells]:,} cells"),
+        TextColumn(things),
+        *cells,
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("left"),

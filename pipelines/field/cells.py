@@ -22,10 +22,10 @@ from measurements.quality import (
 from measurements.regions import Regions
 from pipelines.field.beta_gal import image_values, image_warnings, measure_stain
 from pipelines.field.labels import Labels
+from pipelines.field.overlay import overlay
 from pipelines.field.pixels import Pixels
 from pipelines.field.place import Place, Surroundings, whole_image
 from pipelines.field.summary import summarise_image, with_more
-from pipelines.overlay import draw_overlay
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
 from pipelines.study.settings import (
@@ -94,11 +94,13 @@ def measure_field(
             summary, image_values(stain, pixels.pixel_size_um), image_warnings(stain, pixels)
         )
     asked_for_foci = any(isinstance(m, Foci) for m in study.measurements)
+    found = in_physical_units(foci, pixels.pixel_size_um)
+    by_name = {column.name: values for column, values in found.items()}
     return MeasuredField(
         cells=in_physical_units(cells, pixels.pixel_size_um),
-        foci=in_physical_units(foci, pixels.pixel_size_um) if asked_for_foci else None,
+        foci=found if asked_for_foci else None,
         summary=summary,
-        overlay=_overlay(pixels, labels, foci, with_cells=_cells_are_more(study)),
+        overlay=overlay(pixels, labels, study, by_name, {}),
     )
 
 
@@ -230,24 +232,3 @@ def _stacked(above: Measured, below: Measured) -> dict[Column, NDArray[np.generi
     if not above:
         return dict(below)
     return {column: np.concatenate([above[column], below[column]]) for column in below}
-
-
-def _overlay(
-    pixels: Pixels,
-    labels: Labels,
-    foci: Mapping[Column, NDArray[np.generic]],
-    *,
-    with_cells: bool,
-) -> NDArray[np.uint8]:
-    by_name = {column.name: values for column, values in foci.items()}
-    positions = np.column_stack([by_name["y"], by_name["x"]]) if by_name else None
-    planes = {"brightfield": pixels.rgb} if pixels.rgb is not None else pixels.planes
-    return draw_overlay(
-        planes,
-        None,
-        labels.nuclei,
-        labels.cells if with_cells else None,
-        foci=positions,
-        pixel_size_um=pixels.pixel_size_um,
-        title=pixels.image_id,
-    )

@@ -26,12 +26,13 @@ class Entry:
     """One legend entry.
 
     Attributes:
-        mark: ``box`` for a channel, ``outline`` for a contour, ``ring`` for a focus.
+        mark: ``box`` for a channel, ``outline`` for a contour, ``ring`` for a focus, ``none`` for
+            text that explains itself.
         color: 8-bit RGB of the mark.
         text: what it stands for.
     """
 
-    mark: Literal["box", "outline", "ring"]
+    mark: Literal["box", "outline", "ring", "none"]
     color: Color
     text: str
 
@@ -71,7 +72,7 @@ def with_legend(
     for row in rows:
         for x, entry in row:
             _draw_mark(pen, entry, PADDING + x, y + 3)
-            pen.text((PADDING + x + MARK_ROOM, y), entry.text, strip.ink, font(FONT_SIZE))
+            pen.text((PADDING + x + _room(entry), y), entry.text, strip.ink, font(FONT_SIZE))
         y += LINE_HEIGHT
     return np.asarray(full, dtype=np.uint8)
 
@@ -138,7 +139,7 @@ def _wrap(entries: Sequence[Entry], room: int) -> list[list[tuple[int, Entry]]]:
     x = 0
     for entry in entries:
         shown = Entry(entry.mark, entry.color, _fitted(entry.text, room - MARK_ROOM))
-        needed = MARK_ROOM + int(font(FONT_SIZE).getlength(shown.text))
+        needed = _room(shown) + int(font(FONT_SIZE).getlength(shown.text))
         if not rows or x + needed > room:
             rows.append([])
             x = 0
@@ -147,11 +148,15 @@ def _wrap(entries: Sequence[Entry], room: int) -> list[list[tuple[int, Entry]]]:
     return rows
 
 
+def _room(entry: Entry) -> int:
+    return 0 if entry.mark == "none" else MARK_ROOM
+
+
 def _draw_mark(pen: ImageDraw.ImageDraw, entry: Entry, x: int, y: int) -> None:
     box = (x, y, x + MARK_SIZE, y + MARK_SIZE)
     if entry.mark == "box":
         pen.rectangle(box, fill=entry.color)
     elif entry.mark == "ring":
         pen.ellipse(box, outline=entry.color, width=2)
-    else:
+    elif entry.mark == "outline":
         pen.rectangle(box, outline=entry.color, width=2)

@@ -4,21 +4,31 @@ The picture is for looking, not for measuring: each channel is stretched by perc
 image, so brightness must not be compared between pictures. The stretch is printed in the legend.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageDraw
-from skimage.segmentation import find_boundaries
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from pipelines.files import replacing
 from pipelines.overlay.legend import Color, Entry, Strip, draw_scale_bar, with_legend
+from pipelines.overlay.outlines import (
+    Ink,
+    Labels,
+    Picture,
+    Positive,
+    draw_cells,
+    draw_nuclei,
+    number_markers,
+    outline_entries,
+    plural,
+    positive_for_any,
+)
 
-Picture = NDArray[np.uint8]
 Plane = NDArray[np.generic]
-Labels = NDArray[np.integer]
+KEY = "senescope"
+"""Name of the PNG's text that says what the picture was drawn from."""
 
 MAX_SIDE = 2048
 ENLARGE_TO = 1280
@@ -31,25 +41,6 @@ NUCLEAR_COLOR: Color = (62, 92, 225)
 MARKER_COLORS: tuple[Color, ...] = ((0, 205, 60), (245, 60, 220), (255, 160, 60), (80, 220, 230))
 DARK_STRIP = Strip(paper=(17, 18, 22), ink=(228, 230, 235))
 BRIGHT_STRIP = Strip(paper=(250, 250, 250), ink=(25, 27, 32))
-
-
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """Colours of what is drawn on an image.
-
-    Attributes:
-        nucleus: outline of a nucleus.
-        cell: outline of a cell, drawn half transparent.
-        positive: outline of a positive nucleus (twice as thick) and of its cell.
-        focus: ring around a focus.
-    """
-
-    nucleus: Color
-    cell: Color
-    positive: Color
-    focus: Color
-
-
 ON_DARK = Ink((235, 235, 240), (125, 150, 185), (255, 176, 0), (255, 255, 255))
 ON_BRIGHT = Ink((0, 90, 181), (90, 90, 100), (213, 94, 0), (0, 0, 0))
 
@@ -60,7 +51,7 @@ def draw_overlay(
     nuclei: Labels,
     cells: Labels | None = None,
     foci: ArrayLike | None = None,
-    positive_ids: Collection[int] | NDArray[np.integer] | None = None,
+    positive: Positive | None = None,
     pixel_size_um: float | None = None,
     title: str = "",
 ) -> Picture:
@@ -73,7 +64,9 @@ def draw_overlay(
         nuclei: (h, w) labels, 0 is background.
         cells: (h, w) labels that share the ids of `nuclei`.
         foci: (n, 2) positions y, x in px.
-        positive_ids: ids of the positive cells.
+        positive: marker to the ids of its positive cells, None where it was not decided. Cells
+            positive for any marker have an outline of their own colour, twice as thick; with
+            several markers, the numbers that the legend gives them stand beside the cell.
         pixel_size_um: edge length of a pixel in µm; None where unknown (the bar is then in px).
         title: text of the legend's first line.
 
@@ -95,29 +88,46 @@ def draw_overlay(
     else:
         picture, entries = _brightfield(planes[bright], shape), []
         ink, strip = ON_BRIGHT, BRIGHT_STRIP
-    positive = np.asarray(sorted(positive_ids) if positive_ids is not None else [], dtype=np.int64)
-    if cells is not None:
-        _draw_cells(picture, _resample_labels(cells, shape), positive, ink)
-    _draw_nuclei(picture, _resample_labels(nuclei, shape), positive, ink)
+    any_marker = positive_for_any(positive)
+    shown = _resample_labels(nuclei, shape)
+    shown_cells = None if cells is None else _resample_labels(cells, shape)
+    if shown_cells is not None:
+        draw_cells(picture, shown_cells, any_marker, ink)
+    draw_nuclei(picture, shown, any_marker, ink)
     points = _finite_points(foci)
     canvas = Image.fromarray(picture)
     _draw_foci(canvas, points, scale, ink)
+    beside = shown if shown_cells is None or nuclei.any() else shown_cells
+    number_markers(canvas, beside, positive, ink, strip)
     draw_scale_bar(canvas, scale, pixel_size_um, strip)
-    entries += _counts(nuclei, cells, positive, positive_ids is not None, ink)
+    entries += outline_entries(nuclei, cells, positive, ink)
     if foci is not None:
-        entries.append(Entry("ring", ink.focus, _plural(len(points), "focus", "foci")))
+        entries.append(Entry("ring", ink.focus, plural(len(points), "focus", "foci")))
     return with_legend(canvas, title, entries, strip)
 
 
-def save_png(path: Path, rgb: Picture) -> None:
+def save_png(path: Path, rgb: Picture, key: str = "") -> None:
     """Write a picture as PNG; the same pixels give the same bytes, and never half a file.
 
     Args:
         path: target; its folder is made where it is missing.
         rgb: (h, w, 3) uint8.
+        key: what the picture was drawn from, for `drawn_from`.
     """
+    text = PngImagePlugin.PngInfo()
+    if key:
+        text.add_text(KEY, key)
     with replacing(path) as new:
-        Image.fromarray(rgb).save(new, format="PNG", compress_level=3)
+        Image.fromarray(rgb).save(new, format="PNG", compress_level=2, pnginfo=text)
+
+
+def drawn_from(path: Path) -> str:
+    """The key that a picture was saved with; empty where there is no picture or no key."""
+    try:
+        with Image.open(path) as image:
+            return str(image.info.get(KEY, ""))
+    except OSError:
+        return ""
 
 
 def display_scale(height: int, width: int) -> float:
@@ -213,29 +223,6 @@ def _resample_labels(labels: Labels, shape: tuple[int, int]) -> Labels:
     return labels[np.ix_(rows, columns)]
 
 
-def _outline(labels: Labels) -> NDArray[np.bool_]:
-    edge: NDArray[np.bool_] = find_boundaries(labels, mode="inner")  # type: ignore[no-untyped-call]
-    return edge
-
-
-def _draw_cells(picture: Picture, labels: Labels, positive: NDArray[np.int64], ink: Ink) -> None:
-    edge = _outline(labels)
-    of_positive = np.isin(labels, positive)
-    for where, color in ((edge & ~of_positive, ink.cell), (edge & of_positive, ink.positive)):
-        mixed = 0.45 * picture[where] + 0.55 * np.asarray(color, dtype=np.float32)
-        picture[where] = mixed.astype(np.uint8)
-
-
-def _draw_nuclei(picture: Picture, labels: Labels, positive: NDArray[np.int64], ink: Ink) -> None:
-    """Outline nuclei; positive ones twice as thick, so that colour is not the only cue."""
-    edge = _outline(labels)
-    picture[edge] = ink.nucleus
-    only_positive = np.where(np.isin(labels, positive), labels, 0)
-    outer = edge & (only_positive > 0)
-    inner = _outline(np.where(outer, 0, only_positive))
-    picture[outer | inner] = ink.positive
-
-
 def _finite_points(foci: ArrayLike | None) -> NDArray[np.float64]:
     points = np.asarray([] if foci is None else foci, dtype=np.float64).reshape(-1, 2)
     return points[np.isfinite(points).all(axis=1)]
@@ -246,21 +233,3 @@ def _draw_foci(canvas: Image.Image, points: NDArray[np.float64], scale: float, i
     radius = max(4.0, 2.5 * scale)
     for y, x in (points + 0.5) * scale - 0.5:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ink.focus)
-
-
-def _counts(
-    nuclei: Labels, cells: Labels | None, positive: NDArray[np.int64], gated: bool, ink: Ink
-) -> list[Entry]:
-    ids = np.unique(nuclei)
-    ids = ids[ids > 0]
-    entries = [Entry("outline", ink.nucleus, _plural(len(ids), "nucleus", "nuclei"))]
-    if cells is not None:
-        found = np.unique(cells)
-        entries.append(Entry("outline", ink.cell, _plural(int((found > 0).sum()), "cell", "cells")))
-    if gated:
-        entries.append(Entry("outline", ink.positive, f"{np.isin(ids, positive).sum()} positive"))
-    return entries
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"

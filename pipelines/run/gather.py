@@ -17,6 +17,7 @@ from pipelines.field.summary import summary_columns
 from pipelines.run.layout import Layout
 from pipelines.run.levels import write_levels
 from pipelines.run.parts import Part, read_parts
+from pipelines.run.picture import pictures_to_draw
 from pipelines.run.positivity import (
     SEED,
     THRESHOLD_COLUMNS,
@@ -25,7 +26,7 @@ from pipelines.run.positivity import (
     positive_columns,
 )
 from pipelines.run.provenance import fingerprint, machine, versions
-from pipelines.run.task import Failure, ImageOutcome, ImageTask
+from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
 from pipelines.statistics import STATISTICS_COLUMNS, statistics_rows
 from pipelines.study import Study
 from pipelines.study.check import Checked
@@ -64,11 +65,12 @@ COLUMN_COLUMNS = (
 
 @dataclass(frozen=True)
 class Gathered:
-    """How much the tables hold."""
+    """How much the tables hold, and the pictures that do not show it yet."""
 
     n_images: int
     n_cells: int
     n_failed: int
+    pictures: Sequence[PictureTask]
 
 
 def gather(
@@ -113,7 +115,8 @@ def gather(
     rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
     _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
     _write_provenance(checked, layout, parts, tasks, references, started)
-    return Gathered(len(parts), sum(part.n_cells for part in parts), len(failures))
+    pictures = pictures_to_draw(checked, layout, parts, gates)
+    return Gathered(len(parts), sum(part.n_cells for part in parts), len(failures), pictures)
 
 
 def _write_table(

@@ -20,7 +20,7 @@ from pipelines.labels_store import read_label_image, read_labels, write_labels
 from pipelines.overlay import save_png
 from pipelines.run.layout import Layout, read_part
 from pipelines.run.provenance import FileStamp, stamp
-from pipelines.run.task import Failure, ImageOutcome, ImageTask
+from pipelines.run.task import Failure, ImageOutcome, ImageTask, picture_key
 from pipelines.tables import arrow_table, write_parquet, write_text
 
 
@@ -110,7 +110,8 @@ def _write_part(
     write_parquet(layout.cells_part(image_id), arrow_table(measured.cells))
     if measured.foci is not None:
         write_parquet(layout.foci_part(image_id), arrow_table(measured.foci))
-    save_png(layout.qc(image_id), measured.overlay)
+    key = picture_key(task.measurement_key, [s.sha256 for s in stamps], {})
+    save_png(layout.qc(image_id), measured.overlay, key)
     n_nuclei = None if labels.n_nuclei is None else labels.n_nuclei.tolist()
     write_marker(task, stamps, measured.n_cells, n_nuclei, measured.summary)
 

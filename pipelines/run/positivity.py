@@ -92,7 +92,7 @@ class Gates:
     def alphas(self) -> dict[str, float]:
         """Flag column -> share of negative cells above its threshold, where its rule sets it."""
         return {
-            f"{name}_positive": 1 - rule.percentile / 100
+            f"{name}_positive": (100 - rule.percentile) / 100
             for name, rule in self.rules.items()
             if rule.rule == "control_percentile"
         }

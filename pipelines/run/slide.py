@@ -12,7 +12,7 @@ from pipelines.field.summary import NO_CELLS
 from pipelines.files import put_folder
 from pipelines.images import Field, open_field
 from pipelines.overlay import draw_overlay, save_png
-from pipelines.overlay.picture import Picture
+from pipelines.overlay.outlines import Picture
 from pipelines.run.image import Part, Stage, attempt, same_files, write_marker
 from pipelines.run.layout import Layout
 from pipelines.run.provenance import FileStamp, fingerprint

@@ -1,13 +1,13 @@
 """A whole study: checked, its images measured, its tables gathered, its report written.
 
 `prepare`, then `process_image` for every task, then `finish`: `senescope run` and the Prefect flow
-are these three and differ only in who calls the middle one.
+are these three and differ only in who calls the middle one, and who draws the pictures.
 """
 
 import fnmatch
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +15,19 @@ from pathlib import Path
 from pipelines.errors import StudyError
 from pipelines.run.layout import Layout
 from pipelines.run.references import References, decide_references
-from pipelines.run.task import ImageOutcome, ImageTask, settings_keys
+from pipelines.run.task import (
+    ImageOutcome,
+    ImageTask,
+    PictureOutcome,
+    PictureTask,
+    draw,
+    settings_keys,
+)
 from pipelines.study import Study
 from pipelines.study.check import Checked, check_study
 from segmentation.catalogue import COMPACT, known_model_names, weights_file, weights_sha256
+
+DrawAll = Callable[[Sequence[PictureTask]], Iterable[PictureOutcome]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class RunSummary:
         n_cells: cells in the tables.
         n_failed: images in failures.csv.
         kept: images left untouched, since nothing they depend on changed.
+        lost_pictures: images in the tables whose picture could not be drawn, and why.
     """
 
     output: Path
@@ -59,6 +69,7 @@ class RunSummary:
     n_cells: int
     n_failed: int
     kept: int
+    lost_pictures: tuple[PictureOutcome, ...] = ()
 
 
 def prepare(
@@ -101,8 +112,21 @@ def prepare(
     return Plan(checked, layout.root, tasks, references, started)
 
 
-def finish(plan: Plan, outcomes: Iterable[ImageOutcome]) -> RunSummary:
-    """Gather the images' parts into tables, and write failures, provenance and report."""
+def draw_here(tasks: Sequence[PictureTask]) -> Iterable[PictureOutcome]:
+    """Draw pictures one after another in this process."""
+    return map(draw, tasks)
+
+
+def finish(
+    plan: Plan, outcomes: Iterable[ImageOutcome], draw_all: DrawAll = draw_here
+) -> RunSummary:
+    """Gather the images' parts into tables, draw who is positive, write the report.
+
+    Args:
+        plan: what was to be done.
+        outcomes: what became of its tasks.
+        draw_all: draws pictures, such as in worker processes.
+    """
     # Imported here: tables and figures take seconds, which would hold up the first image.
     from pipelines.report import build_report
     from pipelines.run.gather import gather
@@ -110,6 +134,7 @@ def finish(plan: Plan, outcomes: Iterable[ImageOutcome]) -> RunSummary:
     ended = list(outcomes)
     references = plan.references.inputs
     gathered = gather(plan.checked, plan.output, plan.tasks, ended, references, plan.started)
+    lost = [outcome for outcome in draw_all(gathered.pictures) if outcome.error]
     report = build_report([plan.output], Layout(plan.output).report)
     return RunSummary(
         output=plan.output,
@@ -118,6 +143,7 @@ def finish(plan: Plan, outcomes: Iterable[ImageOutcome]) -> RunSummary:
         n_cells=gathered.n_cells,
         n_failed=gathered.n_failed,
         kept=sum(outcome.status == "kept" for outcome in ended),
+        lost_pictures=tuple(lost),
     )
 
 

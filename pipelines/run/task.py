@@ -3,7 +3,7 @@
 Light to import: the process that plans a run needs neither pixels nor measurements.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -62,6 +62,60 @@ class ImageOutcome:
     n_cells: int
     seconds: float
     failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class PictureTask:
+    """All that one QC picture is drawn from; picklable.
+
+    Attributes:
+        row: the image and its files.
+        study: the settings.
+        output: folder of the run.
+        positive: marker -> ids of its positive cells, None where no cell could be judged.
+        key: see `picture_key`.
+    """
+
+    row: ImageRow
+    study: Study
+    output: Path
+    positive: Mapping[str, tuple[int, ...] | None]
+    key: str
+
+
+@dataclass(frozen=True)
+class PictureOutcome:
+    """What became of one picture; `error` says why there is none, else it is empty."""
+
+    image_id: str
+    error: str = ""
+
+
+def draw(task: PictureTask) -> PictureOutcome:
+    """`pipelines.run.picture.draw_picture`, imported where it runs."""
+    from pipelines.run.picture import draw_picture
+
+    return draw_picture(task)
+
+
+def lost_picture(task: PictureTask) -> PictureOutcome:
+    """The outcome of a picture whose worker process died, alone, a second time."""
+    return PictureOutcome(task.row.image_id, "the process that drew it was killed")
+
+
+def picture_key(
+    measurement_key: str,
+    hashes: Sequence[str],
+    positive: Mapping[str, tuple[int, ...] | None],
+) -> str:
+    """Fingerprint of what a picture shows.
+
+    Args:
+        measurement_key: of the image's part.
+        hashes: of the image's files.
+        positive: as in `PictureTask`; empty where the study has no positivity.
+    """
+    return fingerprint(measurement_key, list(hashes), dict(positive))
 
 
 def work_on(task: ImageTask) -> ImageOutcome:

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.segmentation import find_boundaries
 
 from pipelines.overlay.legend import round_length
+from pipelines.overlay.outlines import outline, outline_entries
 from pipelines.overlay.picture import (
     MAX_SIDE,
     NUCLEAR_COLOR,
@@ -10,6 +12,7 @@ from pipelines.overlay.picture import (
     ON_DARK,
     display_scale,
     draw_overlay,
+    drawn_from,
     save_png,
     stretch_limits,
 )
@@ -45,7 +48,7 @@ def test_outlines_lie_on_the_border_of_their_label_and_nowhere_else(field):
 
 def test_positive_nuclei_differ_by_colour_and_by_thickness(field):
     plane, labels = field
-    picture = draw_overlay({"dapi": plane}, None, labels, positive_ids={9})[:1280]
+    picture = draw_overlay({"dapi": plane}, None, labels, positive={"p21": {9}})[:1280]
     positive = where(picture, ON_DARK.positive)
     negative = where(picture, ON_DARK.nucleus)
     assert positive[labels == 9].any()
@@ -55,8 +58,38 @@ def test_positive_nuclei_differ_by_colour_and_by_thickness(field):
 
 def test_positive_ids_without_a_nucleus_and_as_an_array_are_harmless(field):
     plane, labels = field
-    picture = draw_overlay({"dapi": plane}, None, labels, positive_ids=np.array([9, 77]))
+    picture = draw_overlay({"dapi": plane}, None, labels, positive={"p21": np.array([9, 77])})
     assert where(picture[:1280], ON_DARK.positive)[labels == 9].any()
+
+
+def test_with_several_markers_numbers_beside_a_cell_say_which(field):
+    plane, labels = field
+    one = draw_overlay({"dapi": plane}, None, labels, positive={"p21": {9}})[:1280]
+    both = draw_overlay({"dapi": plane}, None, labels, positive={"p21": {9}, "p16": {9}})[:1280]
+    none = draw_overlay({"dapi": plane}, None, labels, positive={"p21": {9}, "p16": set()})[:1280]
+    beside = (slice(790, 811), slice(842, 880))
+    written = [where(picture[beside], ON_DARK.positive).sum() for picture in (one, none, both)]
+    assert written[0] == 0 < written[1] < written[2]
+    assert not where(both[290:311, 342:380], ON_DARK.positive).any()
+
+
+def test_the_legend_tells_what_is_positive_and_what_was_not_decided(field):
+    _, labels = field
+    texts = [e.text for e in outline_entries(labels, None, {"p21": {9}}, ON_DARK)]
+    assert texts == ["2 nuclei", "p21: 1 positive"]
+    texts = [e.text for e in outline_entries(labels, None, {"p21": {9}, "p16": None}, ON_DARK)]
+    assert texts[1:] == [
+        "1 positive for any marker:",
+        "1 = p21, 1 positive",
+        "2 = p16, not decided",
+    ]
+
+
+def test_outlines_are_those_of_scikit_image():
+    labels = np.random.default_rng(0).integers(0, 4, (60, 70)).repeat(3, 0).repeat(2, 1)
+    expected = find_boundaries(labels, mode="inner")
+    for dtype in (np.uint8, np.uint32, np.int64):
+        assert (outline(labels.astype(dtype)) == expected).all()
 
 
 def test_cells_are_drawn_dimmer_than_nuclei(field):
@@ -117,9 +150,9 @@ def test_every_pixel_type_is_drawn_alike_and_left_as_it_was(dtype):
     labels[20:40, 20:40] = 1
     plane = (labels > 0).astype(dtype)
     before = plane.copy(), labels.copy()
-    picture = draw_overlay({"dapi": plane}, None, labels, labels, [[30, 30]], {1})
+    picture = draw_overlay({"dapi": plane}, None, labels, labels, [[30, 30]], {"p21": {1}})
     expected = draw_overlay(
-        {"dapi": (labels > 0).astype(np.float64)}, None, labels, labels, [[30, 30]], {1}
+        {"dapi": (labels > 0).astype(np.float64)}, None, labels, labels, [[30, 30]], {"p21": {1}}
     )
     assert (picture == expected).all()
     assert (plane == before[0]).all()
@@ -203,6 +236,9 @@ def test_png_is_lossless_whole_and_the_same_twice(tmp_path, field):
     picture = draw_overlay({"dapi": plane}, None, labels)
     save_png(tmp_path / "a.png", picture)
     save_png(tmp_path / "b.png", picture)
+    save_png(tmp_path / "c.png", picture, "key")
+    assert [drawn_from(tmp_path / f"{name}.png") for name in "acd"] == ["", "key", ""]
+    (tmp_path / "c.png").unlink()
     with Image.open(tmp_path / "a.png") as image:
         assert (np.asarray(image) == picture).all()
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

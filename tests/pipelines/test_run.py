@@ -1,6 +1,7 @@
 """A study from images to tables: what it leaves, what it redoes, what survives a bad image."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -306,6 +307,54 @@ def test_positive_cells_and_their_thresholds(tmp_path):
             corrected = float(row["bright_positive_corrected_fraction"])
             assert corrected == pytest.approx((observed - 0.1) / 0.9)
     assert_all_defined(layout)
+
+
+def test_pictures_show_who_is_positive_and_only_what_changed_is_drawn_again(tmp_path):
+    """Without positivity, with it, at another value, without it again, from nothing."""
+    study = write_study(tmp_path, images=2)
+    layout = Layout(tmp_path / "out")
+    files = [layout.qc("field0"), layout.qc("field1")]
+
+    def pictures(rule=""):
+        write_settings(tmp_path, more=rule and f"positivity: {{bright: {rule}}}")
+        assert run_here(study, layout.root).lost_pictures == ()
+        return [(path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+
+    plain = pictures()
+    cells = pl.read_parquet(layout.cells)
+    by_image = [
+        cells.filter(pl.col("image_id") == i)["dna_nucleus_mean"] for i in ("field0", "field1")
+    ]
+    order = sorted((by_image[i].max(), i) for i in range(2))
+    fixed = "{{of: dna_nucleus_mean, rule: fixed, value: {}}}"
+    between = fixed.format((order[0][0] + order[1][0]) / 2)
+    above = fixed.format(order[1][0] * 2)
+    none = pictures(above)
+    assert none[0][0] != plain[0][0]
+    some = pictures(between)
+    brighter = order[1][1]
+    assert some[brighter] != none[brighter]
+    assert some[1 - brighter] == none[1 - brighter]
+    assert pictures(between) == some
+    again = pictures()
+    assert [content for content, _ in again] == [content for content, _ in plain]
+    write_settings(tmp_path, more=f"positivity: {{bright: {between}}}")
+    run_here(study, tmp_path / "anew")
+    anew = [Layout(tmp_path / "anew").qc(name).read_bytes() for name in ("field0", "field1")]
+    assert anew == [content for content, _ in some]
+
+
+def test_a_picture_that_cannot_be_drawn_stops_nothing(tmp_path):
+    study = write_study(tmp_path, images=1)
+    run_here(study, tmp_path / "out")
+    layout = Layout(tmp_path / "out")
+    rule = "{bright: {of: dna_nucleus_mean, rule: fixed, value: 1}}"
+    write_settings(tmp_path, more=f"positivity: {rule}")
+    shutil.rmtree(layout.labels("field0"))
+    summary = run_here(study, layout.root)
+    assert [lost.image_id for lost in summary.lost_pictures] == ["field0"]
+    assert summary.n_images == 1
+    assert not layout.qc("field0").exists()
 
 
 def test_reference_units_are_gated_by_the_others(tmp_path):

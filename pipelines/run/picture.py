@@ -1,0 +1,80 @@
+"""QC pictures once cells are gated: drawn again where they do not show which cells are positive.
+
+A picture carries the key of what it was drawn from: settings, files and positive cells. One whose
+key is the wanted one is left untouched, so that a run that was stopped goes on where it was.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipelines.field import Labels, overlay, read_pixels
+from pipelines.labels_store import read_labels
+from pipelines.overlay import drawn_from, save_png
+from pipelines.run.layout import Layout
+from pipelines.run.parts import Part
+from pipelines.run.positivity import Gates, positive_columns
+from pipelines.run.task import PictureOutcome, PictureTask, picture_key
+from pipelines.study import Study
+from pipelines.study.check import Checked, open_row
+
+
+def pictures_to_draw(
+    checked: Checked, layout: Layout, parts: Sequence[Part], gates: Gates
+) -> list[PictureTask]:
+    """The pictures that show something else than the present gates.
+
+    Args:
+        checked: the study.
+        layout: of the run.
+        parts: the images that are in the tables.
+        gates: their thresholds.
+    """
+    tasks = [
+        _task(checked.study, layout, part, gates)
+        for part in parts
+        if part.image_id not in checked.slides
+    ]
+    return [task for task in tasks if drawn_from(layout.qc(task.row.image_id)) != task.key]
+
+
+def draw_picture(task: PictureTask) -> PictureOutcome:
+    """Draw one image's picture; never raises, since its numbers are in the tables all the same."""
+    layout, image_id = Layout(task.output), task.row.image_id
+    try:
+        pixels = read_pixels(open_row(task.study, task.row), task.study)
+        path = layout.labels(image_id)
+        labels = Labels(read_labels(path, "nuclei"), read_labels(path, "cells"), None)
+        picture = overlay(pixels, labels, task.study, _foci(layout, image_id), task.positive)
+        save_png(layout.qc(image_id), picture, task.key)
+    except Exception as error:  # noqa: BLE001  a picture must never stop a run
+        layout.qc(image_id).unlink(missing_ok=True)
+        return PictureOutcome(image_id, str(error) or type(error).__name__)
+    return PictureOutcome(image_id)
+
+
+def _task(study: Study, layout: Layout, part: Part, gates: Gates) -> PictureTask:
+    positive = _positive(part, gates)
+    hashes = [entry["sha256"] for entry in part.marker["files"]]
+    key = picture_key(part.marker["measurement_key"], hashes, positive)
+    return PictureTask(part.row, study, layout.root, positive, key)
+
+
+def _positive(part: Part, gates: Gates) -> dict[str, tuple[int, ...] | None]:
+    """Marker -> ids of its positive cells; None where no cell could be judged."""
+    found: dict[str, tuple[int, ...] | None] = {}
+    for name, (_, called) in zip(gates.rules, positive_columns(part, gates), strict=True):
+        refused = len(called) > 0 and called.null_count == len(called)
+        ids = part.values("cell_id")[called.fill_null(False).to_numpy(zero_copy_only=False)]
+        found[name] = None if refused else tuple(int(i) for i in ids)
+    return found
+
+
+def _foci(layout: Layout, image_id: str) -> Mapping[str, NDArray[np.generic]]:
+    path = layout.foci_part(image_id)
+    if not path.is_file():
+        return {}
+    table = pq.read_table(path)
+    return {name: table.column(name).to_numpy() for name in table.column_names if name[0] in "xy"}
