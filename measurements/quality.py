@@ -1,4 +1,4 @@
-"""Whether an image and its cells can be trusted: saturation, focus, even light.
+"""Whether an image and its cells can be trusted: saturation and focus (light: `light`).
 
 Values come first and flags are made from them by thresholds that are arguments, so that a study
 may set its own. Nothing is left out here; flags are columns.
@@ -39,14 +39,6 @@ FOCUS = Column(
     "variance of the Laplacian (Pech-Pacheco et al. 2000, ICPR 3:314) of the image smoothed by "
     "1 px, over the image's variance, noise taken off both (MAD of Immerkær's 1996 mask)",
 )
-UNEVENNESS = Column(
-    "{channel}_image_unevenness",
-    "1",
-    "float64",
-    "Background of {channel} at the brightest over that at the darkest end of the field (95th "
-    "over 5th percentile of a smooth fit).",
-    "second-order polynomial through the tile medians outside cells; [judgement] 12 x 12 tiles",
-)
 SATURATED = Column(
     "{channel}_saturated",
     "flag",
@@ -56,14 +48,6 @@ SATURATED = Column(
 )
 CONSTANT = Column(
     "{channel}_constant", "flag", "bool", "All pixels of {channel} are equal.", "min = max"
-)
-UNEVEN_LIGHT = Column(
-    "{channel}_uneven_light",
-    "flag",
-    "bool",
-    "The background of {channel} varies over the field by more than allowed, and by more than its "
-    "noise.",
-    "[judgement] unevenness over 1.5, difference over 1 SD of the background's noise",
 )
 EDGE_STEEPNESS = Column(
     "{channel}_edge_steepness",
@@ -88,7 +72,7 @@ SATURATED_CELL = Column(
 )
 
 IMAGE_QUALITY = (
-    SATURATED_FRACTION, IMAGE_BACKGROUND, FOCUS, UNEVENNESS, SATURATED, CONSTANT, UNEVEN_LIGHT
+    SATURATED_FRACTION, IMAGE_BACKGROUND, FOCUS, SATURATED, CONSTANT
 )  # fmt: skip
 """Columns of `measure_image_quality`."""
 
@@ -96,8 +80,6 @@ IMMERKAER_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float6
 MINIMUM_PILE = 10
 PILE_FACTOR = 10.0
 TOP_OF_RANGE = 0.05
-TILES = 12
-MINIMUM_TILE_PIXELS = 20
 FOCUS_SMOOTHING = 1.0
 
 
@@ -108,13 +90,11 @@ class QualityLimits:
     Attributes:
         saturated_image: share of an image's pixels.
         saturated_cell: share of a cell's pixels.
-        unevenness: bright over dark end of the background.
         blur_sd: robust SD of log edge steepness below the median.
     """
 
     saturated_image: float = 0.001
     saturated_cell: float = 0.01
-    unevenness: float = 1.5
     blur_sd: float = 3.0
 
 
@@ -136,16 +116,12 @@ def measure_image_quality(
     level = saturation_level(image)
     saturated = float(np.mean(image >= level)) if image.size else 0.0
     outside = image[~foreground]
-    unevenness, difference = field_unevenness(image, foreground)
-    noise = robust_sd(outside.astype(np.float64)) if outside.size else np.nan
     values: dict[Column, float | bool] = {
         SATURATED_FRACTION: saturated,
         IMAGE_BACKGROUND: mode(Histogram.of(outside)),
         FOCUS: focus_score(image),
-        UNEVENNESS: unevenness,
         SATURATED: saturated > limits.saturated_image,
         CONSTANT: constant,
-        UNEVEN_LIGHT: unevenness > limits.unevenness and difference > noise,
     }
     return {c.bind(channel=channel): np.array([v], dtype=c.dtype) for c, v in values.items()}
 
@@ -243,31 +219,6 @@ def noise_sd(pixels: Floats) -> float:
     return robust_sd(passed) / 6
 
 
-def field_unevenness(image: NDArray[Any], foreground: NDArray[np.bool_]) -> tuple[float, float]:
-    """How much the background changes over the field.
-
-    Args:
-        image: one channel (y, x), any real dtype.
-        foreground: bool image, true on cells.
-
-    Returns:
-        Ratio and difference of the 95th and the 5th percentile of a smooth background; NaN where
-        too few tiles show background or the dark end is not above 0.
-    """
-    rows, columns = image.shape
-    y, x = np.ogrid[:rows, :columns]
-    tiles = (y * TILES // max(rows, 1)) * TILES + x * TILES // max(columns, 1) + 1
-    regions = Regions.of(np.where(foreground, 0, tiles), np.arange(1, TILES**2 + 1))
-    used = regions.areas >= MINIMUM_TILE_PIXELS
-    at_y, at_x = (v.ravel() for v in np.mgrid[-1 : 1 : TILES * 1j, -1 : 1 : TILES * 1j])
-    terms = np.stack([at_y**0, at_y, at_x, at_y**2, at_y * at_x, at_x**2], axis=1)
-    if used.sum() < 2 * terms.shape[1]:
-        return float("nan"), float("nan")
-    medians = regions.median(regions.gather(image))[used]
-    low, high = np.percentile(_robust_fit(terms[used], medians), [5, 95])
-    return (float(high / low) if low > 0 else float("nan")), float(high - low)
-
-
 def log_levels(values: Floats) -> Histogram:
     """Histogram of the logarithms of values above 0; those of the blocks of a slide add up."""
     return Histogram.of(np.log(values[values > 0]))
@@ -284,13 +235,3 @@ def outliers_below(values: Floats, logs: Histogram, deviations: float) -> NDArra
     limit = logs.median() - deviations * logs.robust_sd()
     low: NDArray[np.bool_] = np.log(np.where(values > 0, values, np.nan)) < limit
     return low
-
-
-def _robust_fit(terms: Floats, values: Floats) -> Floats:
-    """Least squares, once more without the points that lie over 3 robust SD from it."""
-    fitted = terms @ np.linalg.lstsq(terms, values)[0]
-    residuals = values - fitted
-    kept = np.abs(residuals) <= 3 * robust_sd(residuals) + 1e-12
-    if kept.sum() > terms.shape[1]:
-        fitted = terms @ np.linalg.lstsq(terms[kept], values[kept])[0]
-    return np.asarray(fitted, dtype=np.float64)

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from measurements.beta_gal_columns import IMAGE_COLUMNS as BETA_GAL
 from measurements.columns import Column, in_physical_units
+from measurements.light import IMAGE_LIGHT, LightLimits, measure_light
 from measurements.quality import IMAGE_QUALITY, QualityLimits, measure_image_quality
+from measurements.regions import Regions
 from pipelines.errors import ImageError
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
@@ -42,7 +44,9 @@ OF_THE_IMAGE = (
 
 def summary_columns(channels: Sequence[str]) -> list[Column]:
     """All that an image can say of itself: columns of images.csv, and flags (unit ``flag``)."""
-    quality = [column.bind(channel=name) for name in channels for column in IMAGE_QUALITY]
+    quality = [
+        column.bind(channel=name) for name in channels for column in (*IMAGE_QUALITY, *IMAGE_LIGHT)
+    ]
     nothing = {column: np.zeros(1) for column in BETA_GAL}
     beta_gal = {**in_physical_units(nothing, 1.0), **in_physical_units(nothing, None)}
     return [*OF_THE_IMAGE, *quality, *beta_gal]
@@ -60,13 +64,15 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
 
 def _quality(pixels: Pixels, labels: Labels) -> dict[str, float | bool]:
     foreground = labels.cells > 0
-    return {
-        column.name: values[0].item()
-        for channel, plane in pixels.planes.items()
-        for column, values in measure_image_quality(
-            plane, channel, foreground, QualityLimits()
-        ).items()
-    }
+    nuclei = Regions.of(labels.nuclei if labels.nuclei.any() else labels.cells)
+    found: dict[str, float | bool] = {}
+    for channel, plane in pixels.planes.items():
+        measured = {
+            **measure_image_quality(plane, channel, foreground, QualityLimits()),
+            **measure_light(plane, channel, nuclei, foreground, LightLimits()),
+        }
+        found |= {column.name: values[0].item() for column, values in measured.items()}
+    return found
 
 
 def summarise_image(

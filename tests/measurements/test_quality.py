@@ -6,7 +6,6 @@ from scipy import ndimage
 
 from measurements.quality import (
     QualityLimits,
-    field_unevenness,
     focus_score,
     log_levels,
     measure_cell_quality,
@@ -44,9 +43,8 @@ def quality(image):
 
 def test_good_image_has_no_flags():
     found = quality(cells())
-    assert [found[flag] for flag in ("saturated", "constant", "uneven_light")] == [False] * 3
+    assert [found[flag] for flag in ("saturated", "constant")] == [False] * 2
     assert found["image_background"] == pytest.approx(100, abs=1)
-    assert found["image_unevenness"] == pytest.approx(1, abs=0.03)
     assert found["image_saturated_fraction"] == 0
 
 
@@ -100,22 +98,9 @@ def test_noise_of_a_field_with_cells():
     assert noise_sd(cells(noise=7)) == pytest.approx(7, rel=0.05)
 
 
-def test_uneven_light_is_seen_on_the_background_only():
-    shade = np.broadcast_to(np.linspace(0.6, 1.4, SHAPE[1]), SHAPE)
-    found = quality(cells() * shade)
-    assert found["uneven_light"]
-    assert found["image_unevenness"] == pytest.approx(1.36 / 0.64, rel=0.05)
-    one_sided = cells()
-    one_sided[:, 120:] += 2000 * (labels()[:, 120:] > 0)
-    assert not quality(one_sided)["uneven_light"]
-
-
-def test_no_background_no_verdict_on_light():
-    ratio, _ = field_unevenness(cells(), np.ones(SHAPE, dtype=bool))
-    assert np.isnan(ratio)
+def test_no_background_no_level():
     table = measure_image_quality(cells(), "c", np.ones(SHAPE, dtype=bool), LIMITS)
     found = {column.name: values[0] for column, values in table.items()}
-    assert not found["c_uneven_light"]
     assert np.isnan(found["c_image_background"])
 
 
