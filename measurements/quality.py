@@ -56,6 +56,14 @@ EDGE_STEEPNESS = Column(
     "Steepest change of {channel} within and along the cell's nucleus, over its brightness.",
     "95th percentile of the gradient (Gaussian, 1 px) / median above background",
 )
+NUCLEUS_BRIGHTNESS = Column(
+    "{channel}_nucleus_brightness",
+    "a.u.",
+    "float64",
+    "Median grey value of {channel} in the nucleus less the field's background, by which debris is "
+    "told.",
+    "median - background",
+)
 OUT_OF_FOCUS = Column(
     "out_of_focus",
     "flag",
@@ -140,9 +148,13 @@ def measure_cell_quality(
     """
     gradient = ndimage.gaussian_gradient_magnitude(image.astype(np.float64), 1.0)
     steepest = nuclei.quantiles(nuclei.read(gradient), (0.95,))[0]
-    steepness = divide(steepest, nuclei.median(nuclei.read(image)) - background)
-    blurred = outliers_below(steepness, log_levels(steepness), limits.blur_sd)
-    return {EDGE_STEEPNESS.bind(channel=channel): steepness, OUT_OF_FOCUS: blurred}
+    brightness = nuclei.median(nuclei.read(image)) - background
+    steepness = divide(steepest, brightness)
+    return {
+        EDGE_STEEPNESS.bind(channel=channel): steepness,
+        NUCLEUS_BRIGHTNESS.bind(channel=channel): brightness,
+        OUT_OF_FOCUS: outliers_below(steepness, log_levels(steepness), limits.blur_sd),
+    }
 
 
 def measure_saturated_cells(

@@ -13,7 +13,7 @@ from measurements.foci import measure_foci
 from measurements.foci_pan_nuclear import PanNuclearSettings
 from measurements.foci_settings import FociSettings
 from measurements.intensity import measure_intensity
-from measurements.morphology import measure_morphology
+from measurements.morphology import measure_morphology, measure_size
 from measurements.quality import (
     QualityLimits,
     measure_cell_quality,
@@ -124,6 +124,7 @@ def measure_cells(
     around = Surroundings.of(pixels, labels, study, place)
     if study.segmentation.nuclei is not None:
         cells |= _focus(study.segmentation.nuclei.channel, pixels, compartments, around)
+        cells |= measure_size(compartments["nucleus"], "nucleus")  # what debris is told by
     for measurement in study.measurements:
         if isinstance(measurement, Morphology):
             cells |= _morphology(compartments, with_cells=_cells_are_more(study))

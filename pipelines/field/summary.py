@@ -1,4 +1,7 @@
-"""What images.csv says of one image beside its cells: flags, quality, score."""
+"""What images.csv says of one image beside its cells: flags, quality, score.
+
+What is decided by comparison with other images is added in `pipelines.run.judge`.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 from measurements.beta_gal_columns import IMAGE_COLUMNS as BETA_GAL
 from measurements.columns import Column, in_physical_units
 from measurements.light import IMAGE_LIGHT, LightLimits, measure_light
+from measurements.outliers import IMAGE_OUTLIERS
 from measurements.quality import IMAGE_QUALITY, QualityLimits, measure_image_quality
 from measurements.regions import Regions
 from pipelines.errors import ImageError
@@ -49,7 +53,7 @@ def summary_columns(channels: Sequence[str]) -> list[Column]:
     ]
     nothing = {column: np.zeros(1) for column in BETA_GAL}
     beta_gal = {**in_physical_units(nothing, 1.0), **in_physical_units(nothing, None)}
-    return [*OF_THE_IMAGE, *quality, *beta_gal]
+    return [*OF_THE_IMAGE, *IMAGE_OUTLIERS, *quality, *beta_gal]
 
 
 def with_more(summary: Summary, values: Mapping[str, float], warnings: Sequence[str]) -> Summary:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from pipelines.errors import SenescopeError
 from pipelines.report.comparisons import result_sentences, statistics_table
 from pipelines.report.data import RunData, read_run
+from pipelines.report.flags import cell_flags_table, excluded_cells
 from pipelines.report.gallery import Gallery, gallery
 from pipelines.report.methods import methods_text
 from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
@@ -70,6 +71,8 @@ class RunView:
     flags: list[tuple[str, int]]
     warnings: list[tuple[str, int]]
     scores: list[tuple[str, str]]
+    cell_flags: Table | None
+    excluded: str
     figures: list[OutcomeFigure]
     results: list[str]
     statistics: Table | None
@@ -89,7 +92,11 @@ class RunView:
             ("design", "Design", self.groups or self.samples),
             ("outcomes", "Outcomes", self.figures),
             ("statistics", "Statistics", self.statistics),
-            ("quality", "Quality", self.quality or self.counts or self.run_warnings),
+            (
+                "quality",
+                "Quality",
+                self.quality or self.counts or self.run_warnings or self.cell_flags,
+            ),
             ("pictures", "Pictures", self.gallery),
             ("methods", "Methods", self.methods),
             ("columns", "Columns", self.glossary),
@@ -159,6 +166,8 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         flags=marks(run, "flags")[:MAX_MARKS],
         warnings=marks(run, "warnings")[:MAX_MARKS],
         scores=scores(run),
+        cell_flags=cell_flags_table(run),
+        excluded=excluded_cells(run),
         figures=outcome_figures(run, anchor),
         results=result_sentences(run),
         statistics=statistics_table(run),

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from measurements.columns import Column
 from pipelines.errors import StudyError
 from pipelines.field.summary import summary_columns
+from pipelines.run.judge import judge
 from pipelines.run.layout import Layout
 from pipelines.run.levels import write_levels
 from pipelines.run.parts import Part, read_parts
@@ -92,7 +93,8 @@ def gather(
         started: seconds since the epoch.
     """
     layout = Layout(output)
-    parts = read_parts(checked.samples.rows, layout, tasks[0].measurement_key)
+    measured = read_parts(checked.samples.rows, layout, tasks[0].measurement_key)
+    parts = judge(checked.study, measured)
     failures = _failures(checked.samples, layout, outcomes)
     gates = decide_gates(checked.study, parts)
     _write_rows(parts, layout, checked, gates)

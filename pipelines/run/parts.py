@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from measurements.columns import Measured
+from measurements.columns import Column, Measured
 from pipelines.run.layout import Layout, read_part
 from pipelines.study.samples import ImageRow
 from pipelines.tables import append_arrow
@@ -30,12 +30,14 @@ class Part:
         marker: what image.json says of it.
         path: Parquet file of its cells.
         added: columns that the study decided, one value a cell.
+        of_image: columns and flags of images.csv that the study decided, one value.
     """
 
     row: ImageRow
     marker: Mapping[str, Any]
     path: Path
     added: Measured = field(default_factory=dict)
+    of_image: Mapping[Column, Any] = field(default_factory=dict)
 
     @property
     def image_id(self) -> str:
@@ -46,6 +48,15 @@ class Part:
     def n_cells(self) -> int:
         """Number of its cells."""
         return int(self.marker["n_cells"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The image's own columns of images.csv, its flags joined in one of them."""
+        summary = dict(self.marker["summary"])
+        raised = [c.name for c, value in self.of_image.items() if c.unit == "flag" and value]
+        summary["flags"] = ";".join(filter(None, [summary["flags"], *raised]))
+        numbers = {c.name: float(v) for c, v in self.of_image.items() if c.unit != "flag"}
+        return summary | {name: None if np.isnan(v) else v for name, v in numbers.items()}
 
     @cached_property
     def names(self) -> list[str]:
@@ -79,6 +90,10 @@ class Part:
     def adding(self, more: Measured) -> "Part":
         """The part with further columns."""
         return replace(self, added={**self.added, **more})
+
+    def with_image_columns(self, more: Mapping[Column, Any]) -> "Part":
+        """The part with further columns and flags of images.csv."""
+        return replace(self, of_image={**self.of_image, **more})
 
 
 def read_parts(rows: Sequence[ImageRow], layout: Layout, measurement_key: str) -> list[Part]:

@@ -428,3 +428,28 @@ def test_format_number(value, text):
 @pytest.mark.parametrize(("value", "text"), [(3.0, "3"), (0.5, "0.5"), (1234567.0, "1234567")])
 def test_number_name(value, text):
     assert number_name(value) == text
+
+
+def add_flag(folder, excluded):
+    """Every third cell is debris, and the study leaves it out, or not."""
+    path = folder / "tables" / "cells.parquet"
+    table = pq.read_table(path)
+    field = pa.field("debris", pa.bool_(), metadata={"unit": "flag", "meaning": "No nucleus."})
+    values = pa.array(np.arange(table.num_rows) % 3 == 0)
+    pq.write_table(table.append_column(field, values), path)
+    images = pl.read_csv(folder / "tables" / "images.csv")
+    n_out = pl.lit(10 if excluded else 0).alias("n_excluded")
+    images.with_columns(n_out, pl.col("n_cells") - n_out).write_csv(folder / "tables/images.csv")
+    write_provenance(folder, settings={"exclude": {"flags": ["debris"] if excluded else []}})
+
+
+@pytest.mark.parametrize("excluded", [True, False])
+def test_flagged_and_excluded_cells_are_counted(run, excluded):
+    add_flag(run, excluded)
+    words = Page(build_report([run], run / "report.html")).words()
+    assert "debris 80 33.3% 8 " + ("left out" if excluded else "kept") + " No nucleus." in words
+    if excluded:
+        assert "80 of 240 cells (33.3%) were left out: debris." in words
+    else:
+        assert "No cell was left out: all 240 count" in words
+    assert "p21 positive 7" not in words

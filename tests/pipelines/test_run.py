@@ -77,7 +77,8 @@ def test_every_column_of_every_table_has_unit_meaning_and_source(done):
 def test_an_images_flags_are_defined(done):
     rows = read_csv(done[1].table("columns"))
     flags = {row["column"] for row in rows if row["table"] == "image_flags"}
-    assert flags == {"dna_saturated", "dna_constant", "dna_uneven_light", "no_cells"}
+    of_channel = {"dna_saturated", "dna_constant", "dna_uneven_light"}
+    assert flags == of_channel | {"no_cells", "too_few_cells", "too_many_cells"}
 
 
 def test_cell_ids_are_the_labels(done):
@@ -241,6 +242,21 @@ def test_an_image_without_cells_is_counted_with_none(tmp_path):
     image = read_csv(Layout(tmp_path / "out").table("images"))[0]
     assert image["n_cells"] == "0"
     assert "no_cells" in image["flags"]
+
+
+def test_an_image_with_far_fewer_cells_than_the_others_carries_a_flag(tmp_path):
+    """Only the study can tell, so the flag changes nothing that was measured."""
+    study = write_study(tmp_path, images=7)
+    layout = Layout(tmp_path / "out")
+    noise = np.random.default_rng(0).poisson(100, (96, 96)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "field3.tif", noise)
+    run_here(study, tmp_path / "out")
+    images = read_csv(layout.table("images"))
+    assert "too_few_cells" in images[3]["flags"]
+    assert float(images[3]["cell_count_z"]) < -3.5
+    others = images[:3] + images[4:]
+    assert not any("too_" in row["flags"] for row in others)
+    assert "too_few" not in layout.marker("field3").read_text()
 
 
 def test_a_saturated_image_carries_a_flag(tmp_path):
