@@ -21,6 +21,7 @@ from pipelines.report.comparisons import result_sentences, statistics_table
 from pipelines.report.data import RunData, read_run
 from pipelines.report.flags import cell_flags_table, excluded_cells
 from pipelines.report.gallery import Gallery, gallery
+from pipelines.report.gates import gate_figures
 from pipelines.report.methods import methods_text
 from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
 from pipelines.report.tables import (
@@ -43,6 +44,7 @@ MAX_MARKS = 12
 SHOWN_APART = {
     "study",
     "settings",
+    "gates",
     "warnings",
     "versions",
     "model",
@@ -66,6 +68,7 @@ class RunView:
     groups: Table | None
     samples: Table | None
     thresholds: Table | None
+    gates: list[OutcomeFigure]
     quality: Table | None
     run_warnings: list[str]
     flags: list[tuple[str, int]]
@@ -92,6 +95,7 @@ class RunView:
             ("design", "Design", self.groups or self.samples),
             ("outcomes", "Outcomes", self.figures),
             ("statistics", "Statistics", self.statistics),
+            ("gates", "Gates", self.gates or self.thresholds),
             (
                 "quality",
                 "Quality",
@@ -161,6 +165,7 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         groups=groups_table(run),
         samples=samples_table(run),
         thresholds=thresholds_table(run),
+        gates=gate_figures(run, anchor),
         quality=quality_table(run),
         run_warnings=_texts(run.provenance.get("warnings")),
         flags=marks(run, "flags")[:MAX_MARKS],

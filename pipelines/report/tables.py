@@ -145,12 +145,13 @@ def _aggregate_table(
             heads.append(Head(readable(count.removeprefix("n_")), numeric=True))
             columns.append([format_number(value) for value in _floats(frame[count])])
     for outcome in outcome_columns(run)[:MAX_OUTCOMES]:
-        texts = _mean_and_sd(frame, outcome)
-        if texts is not None:
-            unit = run.definitions[outcome].unit
-            suffix = "" if unit in {"1", "count", "flag"} else f" ({unit})"
-            heads.append(Head(readable(outcome) + suffix, numeric=True))
-            columns.append(texts)
+        unit = run.definitions[outcome].unit
+        suffix = "" if unit in {"1", "count", "flag"} else f" ({unit})"
+        for name, words in ((outcome, suffix), (f"{outcome}_corrected", "")):
+            texts = _mean_and_sd(frame, name)
+            if texts is not None:
+                heads.append(Head(readable(name) + words, numeric=True))
+                columns.append(texts)
     if not columns:
         return None
     return _limited(heads, list(zip(*columns, strict=True)), f"tables/{name}.csv")

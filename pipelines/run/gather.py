@@ -116,7 +116,7 @@ def gather(
     }
     rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
     _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
-    _write_provenance(checked, layout, parts, tasks, references, started)
+    _write_provenance(checked, layout, parts, tasks, references, gates, started)
     pictures = pictures_to_draw(checked, layout, parts, gates)
     return Gathered(len(parts), sum(part.n_cells for part in parts), len(failures), pictures)
 
@@ -225,6 +225,7 @@ def _write_provenance(
     parts: Sequence[Part],
     tasks: Sequence[ImageTask],
     references: Mapping[str, object],
+    gates: Gates,
     started: float,
 ) -> None:
     """provenance.json: inputs, settings, versions, models and times, and what a report needs."""
@@ -256,6 +257,7 @@ def _write_provenance(
             )
         ],
         **references,
+        "gates": {name: rule.model_dump(mode="json") for name, rule in gates.rules.items()},
         "seeds": {"gating": SEED},
         "versions": versions(),
         "machine": machine(),
