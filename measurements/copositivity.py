@@ -91,6 +91,15 @@ ODDS_HIGH = Column(
     ODDS_LOW.source,
 )
 
+COMBINATION_COLUMNS = (
+    COMBINATION, N_POSITIVE, N, FRACTION, EXPECTED, ENRICHMENT, N_CELLS, N_LEFT_OUT
+)  # fmt: skip
+"""Columns of `copositivity`."""
+PAIR_COLUMNS = (
+    FIRST, SECOND, BOTH, ONLY_FIRST, ONLY_SECOND, NEITHER, PHI, ODDS_RATIO, ODDS_LOW, ODDS_HIGH
+)  # fmt: skip
+"""Columns of `marker_pairs`."""
+
 
 def copositivity(flags: Mapping[str, ArrayLike]) -> Measured:
     """Count every combination of markers.

@@ -13,7 +13,16 @@ import pyarrow.parquet as pq
 from pipelines.errors import SenescopeError
 from pipelines.run.layout import Layout
 
-CSV_TABLES = ("images", "samples", "groups", "thresholds", "statistics", "columns")
+CSV_TABLES = (
+    "images",
+    "samples",
+    "groups",
+    "thresholds",
+    "statistics",
+    "columns",
+    "copositivity",
+    "marker_pairs",
+)
 MISSING = "–"
 SEPARATOR = " · "
 LENGTH_SUFFIX = re.compile(r"_(um|um2|px|px2)$")

@@ -32,11 +32,13 @@ from pipelines.report.tables import (
     groups_table,
     marks,
     number_of,
+    pairs_table,
     quality_table,
     samples_table,
     scores,
     thresholds_table,
 )
+from pipelines.report.together import together_figure
 from pipelines.tables import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -69,6 +71,8 @@ class RunView:
     samples: Table | None
     thresholds: Table | None
     gates: list[OutcomeFigure]
+    together: OutcomeFigure | None
+    pairs: Table | None
     quality: Table | None
     run_warnings: list[str]
     flags: list[tuple[str, int]]
@@ -166,6 +170,8 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         samples=samples_table(run),
         thresholds=thresholds_table(run),
         gates=gate_figures(run, anchor),
+        together=together_figure(run, f"{anchor}-t"),
+        pairs=pairs_table(run),
         quality=quality_table(run),
         run_warnings=_texts(run.provenance.get("warnings")),
         flags=marks(run, "flags")[:MAX_MARKS],

@@ -16,6 +16,7 @@ MAX_QUALITY = 10
 AGGREGATES = ("_mean", "_median", "_sd", "_fraction", "_corrected_fraction")
 LEVELS = ("images", "samples", "groups")
 COUNTS = ("n_units", "n_images", "n_cells", "n_excluded")
+ODDS_INTERVAL = ("odds_ratio_ci_low", "odds_ratio_ci_high")
 LISTS = ("flags", "warnings")
 SCORES = {
     "score_n_truth": "true cells",
@@ -56,6 +57,17 @@ def thresholds_table(run: RunData) -> Table | None:
     """Every threshold that decided what is positive, as the run wrote it."""
     frame = run.tables["thresholds"]
     return _plain(frame, frame.columns, "tables/thresholds.csv")
+
+
+def pairs_table(run: RunData) -> Table | None:
+    """How every two markers go together, by group; by unit where the study compares nothing."""
+    frame = run.tables["marker_pairs"]
+    if "level" not in frame.columns:
+        return None
+    level = "group" if run.listed("group_columns") else "unit"
+    keys = run.listed("group_columns" if level == "group" else "unit_columns")
+    names = (*keys, "first", "second", "n_units", "phi", "odds_ratio", *ODDS_INTERVAL)
+    return _plain(frame.filter(pl.col("level") == level), names, "tables/marker_pairs.csv")
 
 
 def failures_table(run: RunData) -> Table | None:

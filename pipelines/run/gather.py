@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from measurements.columns import Column
 from pipelines.errors import StudyError
 from pipelines.field.summary import summary_columns
+from pipelines.run.copositivity import write_together
 from pipelines.run.judge import judge
 from pipelines.run.layout import Layout
 from pipelines.run.levels import write_levels
@@ -105,6 +106,7 @@ def gather(
     }
     tables |= write_levels(checked, parts, layout, gates)
     tables |= _write_statistics(checked.study, layout)
+    tables |= write_together(checked, parts, layout, gates)
     _write_table(layout.table("thresholds"), gates.rows(), THRESHOLD_COLUMNS)
     _write_table(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)
     of_images = summary_columns(tuple(checked.study.channels))

@@ -82,7 +82,7 @@ def write_levels(
     frames = {
         "images": _images(parts, base, layout, levels),
         "samples": units,
-        "groups": reference_first(by_group, groups, _reference(study, checked.samples)),
+        "groups": reference_first(by_group, groups, reference_levels(study, checked.samples)),
     }
     for level, frame in frames.items():
         write_csv(layout.table(level), frame.to_dicts(), frame.columns)
@@ -106,7 +106,7 @@ def _units(
     units = unit_columns(study, samples) or ("image_id",)
     counts = base.group_by(units, maintain_order=True).agg(pl.len().alias("n_images"))
     joined = _joined(counts, layout, units, levels)
-    return reference_first(joined, units, _reference(study, samples))
+    return reference_first(joined, units, reference_levels(study, samples))
 
 
 def _joined(
@@ -120,7 +120,7 @@ def _joined(
     return joined.with_columns(pl.col("n_cells", "n_excluded").fill_null(0))
 
 
-def _reference(study: Study, samples: Samples) -> dict[str, Value]:
+def reference_levels(study: Study, samples: Samples) -> dict[str, Value]:
     """Reference level of each factor, as the sample table has it."""
     given = study.statistics.reference if study.statistics else {}
     found = {name: selected(samples.rows, {name: value}) for name, value in given.items()}

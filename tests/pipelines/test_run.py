@@ -309,10 +309,16 @@ def test_excluded_cells_stay_in_the_cells_table(tmp_path):
 
 def test_positive_cells_and_their_thresholds(tmp_path):
     rule = "{of: dna_nucleus_mean, controls: {donor: D0}, percentile: 90}"
-    study = write_study(tmp_path, images=4, more=f"positivity: {{bright: {rule}}}")
+    second = "{of: nucleus_area_px2, rule: fixed, value: 250}"
+    more = f"positivity: {{bright: {rule}, large: {second}}}"
+    study = write_study(tmp_path, images=4, more=more)
     run_here(study, tmp_path / "out")
     layout = Layout(tmp_path / "out")
     cells = pl.read_parquet(layout.cells)
+    together = [r for r in read_csv(layout.table("copositivity")) if r["donor"] == "D1"]
+    both = pl.col("bright_positive") & pl.col("large_positive") & (pl.col("donor") == "D1")
+    assert int(together[-1]["n"]) == cells.filter(both).height
+    assert layout.table("marker_pairs").is_file()
     threshold = float(read_csv(layout.table("thresholds"))[0]["threshold"])
     controls = cells.filter(pl.col("donor") == "D0")["dna_nucleus_mean"]
     assert threshold == pytest.approx(np.percentile(controls, 90))
