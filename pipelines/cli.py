@@ -112,6 +112,80 @@ def segment(
 
 
 @app.command()
+def train(  # noqa: PLR0913  (each is an option of the command line)
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="Folder, or CSV with columns image and mask.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new model.")],
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of masks, where they do not lie beside the images.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Where to start: a name or a weights file.")
+    ] = "compact",
+    from_scratch: Annotated[
+        bool, typer.Option(help="Train compact from random weights: hours without a GPU.")
+    ] = False,
+    channel: Annotated[str | None, typer.Option("--channel", "-c", help="Index or name.")] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option("--diameter", "-d", min=1.0, help="In px; otherwise the masks' median."),
+    ] = None,
+    validation: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Share of the images held out to score.")
+    ] = 0.2,
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches at most.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Crops of 256 x 256 px in a batch.")] = 8,
+    rate: Annotated[float | None, typer.Option(help="Learning rate at its highest.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
+    restart: Annotated[bool, typer.Option(help="Forget an earlier training there.")] = False,
+) -> None:
+    """Train a model further on your own images and masks.
+
+    Writes model.pt, to give to --model, and its card. A training that was stopped goes on where
+    it was with the same command.
+    """
+    with _errors_for_people():
+        from pipelines.training.console import train_with_progress
+
+        train_with_progress(
+            (images, masks),
+            output,
+            model=None if from_scratch else model,
+            channel=channel,
+            diameter_px=diameter,
+            validation=validation,
+            chosen=(steps, batch, rate, seed),
+            restart=restart,
+        )
+
+
+@app.command()
+def score(
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Label image, or a folder.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Annotated one, or a folder.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of scores.csv and pictures.")
+    ] = None,
+) -> None:
+    """Score label images against annotated ones.
+
+    Prints a line an image and a summary. The exit code is 1 where an image could not be scored.
+    """
+    with _errors_for_people():
+        from pipelines.scoring import Scored, score_files, summary
+
+        def say(one: Scored) -> None:
+            found = one.quality
+            line = one.error if found is None else f"AP 0.5 {found.ap50:.3f}, 0.75 {found.ap75:.3f}"
+            typer.echo(f"{one.name}: {line}", err=found is None)
+
+        results = score_files(labels, truth, output, say)
+        typer.echo(summary(results))
+    raise typer.Exit(IMAGES_FAILED if any(one.quality is None for one in results) else 0)
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
 ) -> None:

@@ -75,6 +75,19 @@ def segment_file(
     return SegmentedFile(image, path, int(labels.max()))
 
 
+def grey_image(path: Path, channel: str | None) -> NDArray[np.generic]:
+    """Read the one grey plane (y, x) of a file that models see.
+
+    Args:
+        path: any image that `pipelines.images` reads; a grey z-stack is projected by its maximum.
+        channel: index or name; None where the file has one channel, or is RGB.
+
+    Raises:
+        ImageError: the file cannot be read, or has several channels and none was chosen.
+    """
+    return _grey(_field(path, channel))
+
+
 def _segment_slide(
     image: Path, field: Field, settings: SlideSettings, output: Path
 ) -> SegmentedFile:

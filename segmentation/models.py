@@ -121,11 +121,25 @@ def _loaded(
 
 def _compact(
     state: State, weights: Path, device: torch.device, precision: Precision
-) -> _CompactModel:
+) -> models.CellposeModel:
     network = CompactNet()
     network.load_state_dict(
         {key: value for key, value in state.items() if key in network.state_dict()}
     )
+    return compact_as_cellpose(network, weights, device, precision)
+
+
+def compact_as_cellpose(
+    network: CompactNet, weights: Path, device: torch.device, precision: Precision
+) -> models.CellposeModel:
+    """Put a compact network, unchanged itself, behind the interface of Cellpose's models.
+
+    Args:
+        network: trained, in any mode.
+        weights: the file that Cellpose's messages name.
+        device: where it is to run.
+        precision: the arithmetic it runs in.
+    """
     dtype = _DTYPES[precision]
     wrapped = _CompactAsCellpose(without_batch_norm(network), dtype)
     # channels_last is twice as fast on a CPU and changes nothing but the layout in memory.

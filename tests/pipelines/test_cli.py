@@ -28,7 +28,7 @@ def test_the_help_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["run", "check", "segment", "report", "demo"])
+@pytest.mark.parametrize("command", ["run", "check", "segment", "train", "score", "report", "demo"])
 def test_every_command_has_a_help(command):
     done = senescope(command, "--help")
     assert done.returncode == 0

@@ -1,0 +1,1 @@
+"""Training on a user's files: images and masks in, weights and a model card out."""

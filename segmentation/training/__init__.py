@@ -1,0 +1,1 @@
+"""Training of segmentation networks on images and masks: arrays in, weights out, no files."""

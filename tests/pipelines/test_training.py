@@ -1,0 +1,131 @@
+"""Pairs of files, and a whole training as a user starts it."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from pipelines.errors import StudyError
+from pipelines.training.pairs import find_pairs
+
+NUCLEI = Path(__file__).parents[1] / "data" / "nuclei"
+
+
+def write(path: Path, side: int = 48, objects: bool = True) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = np.zeros((side, side), np.uint16)
+    if objects:
+        labels[5:17, 5:17], labels[25:39, 20:33] = 3, 9
+    image = np.random.default_rng(1).integers(0, 20, labels.shape) + 150 * (labels > 0)
+    tifffile.imwrite(path, image.astype(np.uint8))
+    tifffile.imwrite(path.with_name(f"{path.stem}_masks.tif"), labels)
+    return path
+
+
+def test_masks_beside_their_images(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        write(tmp_path / name)
+    assert [(p.image.name, p.mask.name) for p in find_pairs(tmp_path)] == [
+        ("a.tif", "a_masks.tif"),
+        ("b.tif", "b_masks.tif"),
+    ]
+
+
+def test_masks_in_a_folder_of_their_own_with_or_without_an_ending(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / "images" / f"{name}.tif")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "images" / "a_masks.tif").rename(tmp_path / "masks" / "a.tif")
+    (tmp_path / "images" / "b_masks.tif").rename(tmp_path / "masks" / "b_label.tif")
+    names = [p.mask.name for p in find_pairs(tmp_path / "images", tmp_path / "masks")]
+    assert names == ["a.tif", "b_label.tif"]
+
+
+def test_an_image_without_a_mask_is_named(tmp_path):
+    write(tmp_path / "a.tif")
+    write(tmp_path / "b.tif")
+    (tmp_path / "b_masks.tif").unlink()
+    with pytest.raises(StudyError, match=r"1 images have no mask.*b\.tif.*_masks"):
+        find_pairs(tmp_path)
+
+
+def test_a_table_of_pairs(tmp_path):
+    write(tmp_path / "x" / "a.tif")
+    table = tmp_path / "pairs.csv"
+    table.write_text("image,mask\nx/a.tif,x/a_masks.tif\n")
+    assert find_pairs(table)[0].mask.name == "a_masks.tif"
+    table.write_text("image,mask\nx/a.tif,x/gone.tif\n")
+    with pytest.raises(StudyError, match=r"gone\.tif"):
+        find_pairs(table)
+    table.write_text("picture,mask\nx/a.tif,x/a_masks.tif\n")
+    with pytest.raises(StudyError, match="columns image and mask"):
+        find_pairs(table)
+
+
+def plan(folder: Path, output: Path, **changes):
+    from pipelines.training.run import Plan
+    from segmentation.training.loop import Settings
+
+    settings = Settings(steps=2, batch=1, side_px=32, round_steps=1)
+    return replace(
+        Plan(find_pairs(folder), output, "compact", None, None, 0.5, settings, gpu=False), **changes
+    )
+
+
+def test_a_mask_of_another_size_is_named(tmp_path):
+    from pipelines.training.run import run_training
+
+    write(tmp_path / "a.tif")
+    write(tmp_path / "b.tif")
+    tifffile.imwrite(tmp_path / "b_masks.tif", np.ones((20, 48), np.uint8))
+    with pytest.raises(StudyError, match=r"b\.tif.*48 x 48.*20 x 48"):
+        run_training(plan(tmp_path, tmp_path / "out"), lambda *_: None)
+
+
+def test_masks_without_objects(tmp_path):
+    from pipelines.training.run import run_training
+
+    write(tmp_path / "a.tif", objects=False)
+    write(tmp_path / "b.tif", objects=False)
+    with pytest.raises(StudyError, match="nothing to learn"):
+        run_training(plan(tmp_path, tmp_path / "out"), lambda *_: None)
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights_and_has_a_card(tmp_path):
+    import torch
+
+    from pipelines.training.run import run_training
+    from segmentation.models import load_model
+
+    write(tmp_path / "in" / "a.tif")
+    write(tmp_path / "in" / "b.tif")
+    whole = run_training(plan(tmp_path / "in", tmp_path / "whole"), lambda *_: None)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(plan(tmp_path / "in", tmp_path / "again"), stop)
+    again = run_training(plan(tmp_path / "in", tmp_path / "again"), lambda *_: None)
+    first, second = (torch.load(c.weights, weights_only=True) for c in (whole, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert again.rounds == whole.rounds
+    card = json.loads((tmp_path / "whole" / "model.json").read_text())
+    assert card["sha256"] == whole.sha256 == load_model(str(whole.weights), gpu=False).sha256
+    assert len(card["held_out"]) == len(card["after"]) == len(card["before"]) == 1
+    assert "Where it fails" in (tmp_path / "whole" / "model.md").read_text()
+    other = plan(tmp_path / "in", tmp_path / "whole", diameter_px=9.0)
+    with pytest.raises(StudyError, match="--restart"):
+        run_training(other, lambda *_: None)
+
+
+def test_train_says_what_is_wrong(tmp_path):
+    command = [sys.executable, "-m", "pipelines", "train", str(tmp_path), "-o", str(tmp_path / "o")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert "no images" in done.stderr
