@@ -70,7 +70,7 @@ Its maximum lies at 615 nm (vendors' data); indigo's band of some 85 nm in solut
 sides in the solid, as dibromoindigo's does on wool, here to 130 nm; a tenth of the peak remains in
 the window of the blue [judgement for both]. Measured neighbours: alcian blue (0.875, 0.458, 0.158),
 methyl blue (0.799, 0.591, 0.105). A camera's own colours move it: estimate it from stained cells
-where amounts are compared between microscopes.
+where amounts are compared between microscopes. measurements/beta_gal.md shows the derivation.
 """
 
 

@@ -1,8 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from measurements import stains
 from measurements.errors import MeasurementError
-from measurements.stains import NEUTRAL, X_GAL, band_vector, stain_direction, stain_weights, unit
+from measurements.stains import (
+    CAMERA_BANDS_NM,
+    NEUTRAL,
+    X_GAL,
+    band_vector,
+    stain_direction,
+    stain_weights,
+    unit,
+)
 
 ALCIAN_BLUE = (0.875, 0.458, 0.158)
 METHYL_BLUE = (0.799, 0.591, 0.105)
@@ -88,3 +99,16 @@ def test_no_colour_is_refused(vector):
 def test_a_grey_stain_is_refused():
     with pytest.raises(MeasurementError, match="degrees"):
         stain_weights((1.0, 1.02, 0.99))
+
+
+def test_the_documented_derivation_is_that_of_the_default():
+    """Every number of the table in measurements/beta_gal.md."""
+    document = Path(stains.__file__).with_name("beta_gal.md").read_text(encoding="utf-8")
+    for (centre, width), density, name in zip(
+        CAMERA_BANDS_NM, X_GAL, ("red", "green", "blue"), strict=True
+    ):
+        spread = np.hypot(130, width)
+        overlap, distance = 130 / spread, np.exp(-0.5 * ((centre - 615) / (spread / 2.3548)) ** 2)
+        row = (overlap, distance, 0.1 + 0.9 * overlap * distance, density)
+        assert f"| {name}, {centre:.0f} nm | " + " | ".join(f"{v:.3f}" for v in row) in document
+        assert f"{name} {density:.3f}" in document
