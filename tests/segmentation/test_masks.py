@@ -29,16 +29,16 @@ def stardist_labels(compact, nuclei):
 
 def test_a_field_from_another_laboratory(stardist_labels, nuclei):
     at_half, at_three_quarters = score(nuclei("stardist")[1], stardist_labels)
-    # Measured: 36 and 32 of 40, no and 4 false. The margin is two nuclei.
-    assert at_half.average_precision >= 34 / 40
-    assert at_three_quarters.average_precision >= 30 / 44
+    # Measured: AP 38/40 and 36/42. The margin is two nuclei.
+    assert at_half.average_precision >= 36 / 40
+    assert at_three_quarters.average_precision >= 34 / 44
 
 
 @pytest.mark.parametrize("name", ["dsb_sparse", "dsb_dim"])
 def test_fields_of_the_challenge(compact, nuclei, name):
     image, truth = nuclei(name)
     (at_half,) = score(truth, segment(image, compact, DIAMETER[name]), (0.5,))
-    assert at_half.average_precision > 0.8  # measured: 0.862 both, 25 nuclei of 26 and 28
+    assert at_half.average_precision > 0.8  # measured: 0.862 and 0.833, 25 nuclei of 26 and 28
 
 
 def test_the_masks_are_cellposes_own(compact, nuclei, stardist_labels):
