@@ -103,7 +103,7 @@ def test_jobs_and_options_reach_the_cluster(monkeypatch):
             super().__init__(n_workers=0, processes=False, dashboard_address=None)
 
         def scale(self, n=0, jobs=0):
-            seen["jobs"] = jobs
+            seen.setdefault("jobs", jobs)  # closing scales to none
             return super().scale(jobs)
 
     module = types.SimpleNamespace(SLURMCluster=SLURMCluster)
