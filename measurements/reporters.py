@@ -6,8 +6,9 @@ leaves its class. Use the 99.5th or more where there are control cells enough.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,14 +16,37 @@ from numpy.typing import ArrayLike, NDArray
 from measurements.columns import Column, Measured
 from measurements.errors import MeasurementError
 from measurements.flags import Flags
+from measurements.regions import Floats, Regions
+from measurements.reporter_classes import (
+    UNASSIGNED,
+    UNMEASURED,
+    Classes,
+    class_of_combination,
+    read_signs,
+)
 from measurements.unmixing import AUTOFLUORESCENCE, Unmixing, unmix
 
-UNASSIGNED = "unassigned"
-UNMEASURED = "unmeasured"
 FLAG_SHARE = 0.1
 """An autofluorescent cell's amount exceeds this share of its strongest dye, since errors of S grow
 with the dye [judgement]."""
 
+RAW = Column(
+    "{channel}_{compartment}_median_above_background",
+    "a.u.",
+    "float64",
+    "Median grey value of {channel} in the {compartment} less the cell's local background{haze}; "
+    "what reporters are unmixed from.",
+    "[judgement] the median keeps out the pixels of a neighbour that the mask took in",
+)
+HAZE = Column(
+    "{channel}_{compartment}_haze",
+    "a.u.",
+    "float64",
+    "Light of {channel} that bright cells spread into the {compartment} and that was taken off, "
+    "median of its pixels; 0 in images too full of cells to tell.",
+    "fit between the cells; measurements.haze",
+)
+HAZE_TAKEN_OFF = ", the light that bright cells spread taken off both"
 UNMIXED = Column(
     "{dye}_{compartment}_unmixed",
     "a.u.",
@@ -58,6 +82,20 @@ REPORTER_CLASS = Column(
     "combinations of positive and negative, as the study defines them",
     aggregate=False,
 )
+CLASS_FLAG = Column(
+    "reporter_class_{name}",
+    "flag",
+    "bool",
+    "The cell's reporter_class is {name}; missing where the class is unmeasured.",
+    REPORTER_CLASS.source,
+)
+UNMEASURED_FLAG = Column(
+    f"reporter_class_{UNMEASURED}",
+    "flag",
+    "bool",
+    "The cell has no class, since a reporter has no value or its threshold was refused.",
+    "missing values",
+)
 BLEED_CHANNEL = Column("channel", "key", "str", "Channel that is looked at.", "controls")
 BLEED_DYE = Column("dye", "key", "str", "Dye that gives light there.", "controls")
 BLEED = Column(
@@ -74,6 +112,39 @@ BLEED_HIGH = Column(
     "bleed_through_ci_high", "1", "float64", "Upper end of its 95 % interval.", "bootstrap of cells"
 )
 BLEED_CELLS = Column("n_cells", "count", "int64", "Control cells that it comes from.", "controls")
+BLEED_USUAL = Column(
+    "autofluorescence",
+    "a.u.",
+    "float64",
+    "Light of the usual unlabelled cell in the channel, which is taken off before unmixing.",
+    "median of the unlabelled cells above background; 0 without any",
+)
+BLEED_CONTROLS = Column(
+    "control_images", "key", "str", "Control images that it comes from.", "control table"
+)
+
+
+def measure_reporter_channel(
+    image: NDArray[Any],
+    channel: str,
+    compartment: str,
+    regions: Regions,
+    background: Floats,
+    *,
+    haze: bool,
+) -> Measured:
+    """Measure one channel as `unmix` wants it.
+
+    Args:
+        image: one channel, any real dtype, haze taken off where that was asked for.
+        channel: its name in the column.
+        compartment: name of the regions in the column.
+        regions: one a cell; NaN where a cell lacks the compartment.
+        background: local background of each, of the same image.
+        haze: whether haze was taken off, for the column's meaning.
+    """
+    column = RAW.bind(channel=channel, compartment=compartment, haze=HAZE_TAKEN_OFF if haze else "")
+    return {column: regions.median(regions.gather(image)) - background}
 
 
 def measure_reporters(
@@ -137,12 +208,18 @@ def bleed_through_table(unmixing: Unmixing) -> Measured:
         BLEED_LOW: unmixing.intervals[channel, dye, 0],
         BLEED_HIGH: unmixing.intervals[channel, dye, 1],
         BLEED_CELLS: unmixing.n_cells[dye],
+        BLEED_USUAL: unmixing.autofluorescence[channel],
     }
 
 
-def classify(
-    positives: Mapping[str, ArrayLike], classes: Mapping[str, Sequence[str]]
-) -> NDArray[np.str_]:
+def bleed_through_columns() -> tuple[Column, ...]:
+    """Columns of `bleed_through_table`, in their order."""
+    return (
+        BLEED_DYE, BLEED_CHANNEL, BLEED, BLEED_LOW, BLEED_HIGH, BLEED_CELLS, BLEED_USUAL
+    )  # fmt: skip
+
+
+def classify(positives: Mapping[str, ArrayLike], classes: Classes) -> NDArray[np.str_]:
     """Give every cell exactly one class.
 
     Args:
@@ -159,9 +236,9 @@ def classify(
             cover the same combination.
     """
     flags = Flags.of(positives)
-    signs = {name: _signs(name, given, flags.markers) for name, given in classes.items()}
-    used = [c for c in flags.markers if any(c in required for required in signs.values())]
-    table = _class_of_combination(signs, used)
+    signs = [read_signs(name, given, flags.markers) for name, given in classes.items()]
+    used = [c for c in flags.markers if any(c in required for required in signs)]
+    table = class_of_combination(used, classes)
     columns = [flags.markers.index(channel) for channel in used]
     place = flags.positive[:, columns] @ (1 << np.arange(len(used)))
     measured = flags.measured[:, columns].all(axis=1)
@@ -169,48 +246,7 @@ def classify(
     return named
 
 
-def class_counts(named: NDArray[np.str_], classes: Mapping[str, Sequence[str]]) -> dict[str, int]:
+def class_counts(named: NDArray[np.str_], classes: Classes) -> dict[str, int]:
     """Cells in every class, zeros kept, ``unassigned`` and ``unmeasured`` last."""
     counts = Counter(named.tolist())
     return {name: counts[name] for name in (*classes, UNASSIGNED, UNMEASURED)}
-
-
-def _signs(name: str, given: Sequence[str], channels: tuple[str, ...]) -> dict[str, bool]:
-    """Channel -> positive, of one class."""
-    if name in (UNASSIGNED, UNMEASURED):
-        raise MeasurementError(f"No class may be called {name}: cells without a class are.")
-    if isinstance(given, str) or not given:
-        raise MeasurementError(
-            f"Class {name} is {given!r}; expected a list of signs such as "
-            f'["{channels[0]}+"], at least one.'
-        )
-    signs: dict[str, bool] = {}
-    for sign in given:
-        channel = sign[:-1].strip()
-        if sign[-1:] not in ("+", "-") or channel not in channels:
-            raise MeasurementError(
-                f"Class {name} asks for {sign!r}; expected a channel with + or - behind it, the "
-                f"channels being {', '.join(channels)}."
-            )
-        if channel in signs:
-            raise MeasurementError(f"Class {name} names {channel} twice: {', '.join(given)}.")
-        signs[channel] = sign.endswith("+")
-    return signs
-
-
-def _class_of_combination(signs: Mapping[str, Mapping[str, bool]], used: list[str]) -> list[str]:
-    """Class of each combination of the channels; the first channel is the lowest bit."""
-    if not signs:
-        raise MeasurementError("No classes were given; expected at least one.")
-    table = []
-    for bits in product((False, True), repeat=len(used)):
-        state = dict(zip(used, reversed(bits), strict=True))
-        fits = [n for n, required in signs.items() if required.items() <= state.items()]
-        if len(fits) > 1:
-            shown = " ".join(f"{c}{'+' if on else '-'}" for c, on in state.items())
-            raise MeasurementError(
-                f"Cells that are {shown} fit {' and '.join(fits)}: name more channels in these "
-                "classes, so that every cell has one."
-            )
-        table.append(fits[0] if fits else UNASSIGNED)
-    return table

@@ -30,6 +30,9 @@ AUTOFLUORESCENCE = "autofluorescence"
 """Name of the column of S that holds autofluorescence beyond the usual."""
 MIN_CELLS = 20
 """Fewer cells of a control than this are refused [judgement]."""
+FEW_UNLABELLED = 100
+"""Fewer unlabelled cells get a note: autofluorescent cells are a few of a hundred, and how they
+shine cannot be told from cells of which none is [judgement]."""
 MIN_SIGNAL_SD = 3.0
 """The median control cell must outshine unlabelled cells by this many of their SD [judgement]."""
 MAX_CONDITION = 20.0
@@ -140,7 +143,7 @@ def estimate_unmixing(
         n_cells=np.array([column.n_cells for column in columns]),
         condition_number=condition,
         flag_level=_flag_level(bare, level, matrix, dyes),
-        notes=_notes(names, dyes, intervals, bare is not None),
+        notes=_notes(names, dyes, intervals, 0 if bare is None else len(bare)),
     )
 
 
@@ -226,18 +229,23 @@ def _flag_level(bare: Floats | None, level: Floats, matrix: Floats, dyes: tuple[
 
 
 def _notes(
-    channels: tuple[str, ...], dyes: tuple[str, ...], intervals: Floats, with_unlabelled: bool
+    channels: tuple[str, ...], dyes: tuple[str, ...], intervals: Floats, n_unlabelled: int
 ) -> tuple[str, ...]:
     notes = [
         f"{dyes[dye]} takes light off {channels[channel]}: check the background and the controls"
         for channel, dye in np.argwhere(intervals[..., 1] < 0)
     ]
-    if not with_unlabelled:
+    if n_unlabelled == 0:
         notes.append("no unlabelled cells: autofluorescence was not taken off")
     elif AUTOFLUORESCENCE not in dyes:
         notes.append(
             "autofluorescence beyond the usual was not taken off: a cell bright by it looks like "
             "one with every dye"
+        )
+    elif n_unlabelled < FEW_UNLABELLED:
+        notes.append(
+            f"{n_unlabelled} unlabelled cells, {FEW_UNLABELLED} recommended: among few cells there "
+            "may be none that is autofluorescent, and such cells then look like others"
         )
     return tuple(notes)
 

@@ -201,11 +201,45 @@ def report(
         typer.echo(build_report([folder], layout.report))
 
 
+class ExportFormat(StrEnum):
+    """What cells can be exported to."""
+
+    CSV = "csv"
+    FCS = "fcs"
+    ANNDATA = "anndata"
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    to: Annotated[ExportFormat, typer.Option(help="csv: R, Prism, Excel; fcs: cytometry.")],
+    output: OutputFolder = None,
+    by: Annotated[
+        str | None, typer.Option(help="fcs: one file for each value, e.g. image_id; else a unit.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="fcs: patterns of columns, e.g. '*_unmixed'.")
+    ] = None,
+    decimal_comma: Annotated[
+        bool, typer.Option("--decimal-comma", help="csv: 1,5 and semicolons, as Excel in Europe.")
+    ] = False,
+) -> None:
+    """Write the cells of a run for other software; by default into DIR/export."""
+    with _errors_for_people():
+        from pipelines.export.run import export_run
+
+        for sentence in export_run(
+            folder, to.value, output, by=by, columns=columns or (), decimal_comma=decimal_comma
+        ):
+            typer.echo(sentence)
+
+
 class Assay(StrEnum):
     """What can be simulated."""
 
     FOCI = "foci"
     BETA_GAL = "beta_gal"
+    REPORTERS = "reporters"
     SLIDE = "slide"
 
 

@@ -62,11 +62,12 @@ def print_check(checked: Checked) -> None:
     console = Console()
     _print_problems(console, checked)
     study, rows = checked.study, checked.samples.rows
+    controls = f" and {len(checked.controls.rows)} control images" if checked.controls.rows else ""
     measured = ", ".join(m.type for m in study.measurements)
     models = ", ".join(f"{s.model} on {s.channel}" for _, s in study.cellpose_settings())
     errors = sum(p.level == "error" for p in checked.problems)
     console.print(
-        f"{escape(study.study)}: {len(rows)} images, {len(study.channels)} channels; "
+        f"{escape(study.study)}: {len(rows)} images{controls}, {len(study.channels)} channels; "
         f"segmented with {escape(models)}; measured: {measured}."
     )
     verdict = f"{errors} errors: nothing would run." if errors else "Nothing stands in the way."
@@ -75,6 +76,8 @@ def print_check(checked: Checked) -> None:
 
 def print_summary(console: Console, summary: RunSummary) -> None:
     """Say where the results are and what they hold."""
+    for text in summary.warnings:
+        console.print(escape(text), style=LEVEL_STYLE["warning"], highlight=False, soft_wrap=True)
     kept = f" ({summary.kept} untouched from before)" if summary.kept else ""
     console.print(
         f"{summary.n_images} images{kept}, {summary.n_cells:,} cells in "

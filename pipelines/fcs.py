@@ -24,6 +24,8 @@ MAX_WHOLE = 2**24
 MAX_VALUE = float(np.finfo(np.float32).max)
 CYTOMETER = "senescope"
 LEFT_OUT_KEYWORD = "SENESCOPE_CELLS_LEFT_OUT"
+DESCRIBING = "SAMPLE_"
+"""Put before the names of columns that become keywords: no keyword of the standard starts so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,11 @@ class Written:
 
 
 def write_fcs_files(
-    folder: Path, cells: pa.Table, channels: Sequence[str], by: str | None = None
+    folder: Path,
+    cells: pa.Table,
+    channels: Sequence[str],
+    by: str | None = None,
+    describing: Sequence[str] = (),
 ) -> list[Written]:
     """Write one FCS file for each value of a column, like one for each tube of a cytometer.
 
@@ -51,6 +57,8 @@ def write_fcs_files(
         cells: the table of cells; units in its fields' metadata become the channels' second names.
         channels: columns of numbers or flags that become channels, behind ``row``.
         by: column whose values part the cells, such as the sample; None for one ``cells.fcs``.
+        describing: columns of the sample, by which cytometry software can group files: each becomes
+            a keyword of the files in which it has one value.
 
     Raises:
         StudyError: a column is missing or holds no numbers, a number does not fit in 32 bits, or
@@ -59,17 +67,21 @@ def write_fcs_files(
     _check_columns(cells, channels, by)
     rows = np.arange(cells.num_rows)
     if by is None:
-        return [write_fcs(folder / "cells.fcs", cells, channels, rows)]
+        return [write_fcs(folder / "cells.fcs", cells, channels, rows, describing)]
     values = np.array([str(value) for value in cells[by].to_pylist()], dtype=np.str_)
     names = _file_names(by, list(dict.fromkeys(values.tolist())))
     return [
-        write_fcs(folder / name, cells, channels, rows[values == value])
+        write_fcs(folder / name, cells, channels, rows[values == value], describing)
         for value, name in names.items()
     ]
 
 
 def write_fcs(
-    path: Path, cells: pa.Table, channels: Sequence[str], rows: NDArray[np.int64]
+    path: Path,
+    cells: pa.Table,
+    channels: Sequence[str],
+    rows: NDArray[np.int64],
+    describing: Sequence[str] = (),
 ) -> Written:
     """Write some rows of a table as one FCS file, whole or not at all.
 
@@ -78,6 +90,7 @@ def write_fcs(
         cells: the table.
         channels: columns of numbers or flags.
         rows: rows of the table that become events, in this order.
+        describing: see `write_fcs_files`.
 
     Raises:
         StudyError: a number does not fit in 32 bits.
@@ -97,6 +110,7 @@ def write_fcs(
     flat.frombytes(kept.astype(np.float32).tobytes())
     left_out = len(events) - len(kept)
     keywords = {"FIL": path.name, "CYT": CYTOMETER, LEFT_OUT_KEYWORD: str(left_out)}
+    keywords |= _descriptions(cells, describing, rows)
     keywords |= {f"P{n}R": _range(column) for n, column in enumerate(kept.T, start=1)}
     with replacing(path) as temporary, temporary.open("wb") as file:
         flowio.create_fcs(file, flat, [ROW, *columns], ["", *_units(cells, channels)], keywords)
@@ -161,6 +175,18 @@ def _exact(values: NDArray[np.float64], name: str) -> NDArray[np.float64]:
 def _reach(values: NDArray[np.float64]) -> float:
     """Largest finite magnitude."""
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+
+
+def _descriptions(
+    cells: pa.Table, columns: Sequence[str], rows: NDArray[np.int64]
+) -> dict[str, str]:
+    """Keyword of every column that has one value in these rows."""
+    values = {name: cells[name].take(rows).unique().to_pylist() for name in columns}
+    return {
+        DESCRIBING + name.upper(): str(found[0])
+        for name, found in values.items()
+        if len(found) == 1 and str(found[0] or "").strip()
+    }
 
 
 def _units(cells: pa.Table, channels: Sequence[str]) -> list[str]:

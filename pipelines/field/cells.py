@@ -25,9 +25,11 @@ from pipelines.field.labels import Labels
 from pipelines.field.overlay import overlay
 from pipelines.field.pixels import Pixels
 from pipelines.field.place import Place, Surroundings, whole_image
+from pipelines.field.reporters import measure_reporter_field
 from pipelines.field.summary import summarise_image, with_more
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
+from pipelines.study.reporters import Reporters
 from pipelines.study.settings import (
     CytoplasmRing,
     Foci,
@@ -134,6 +136,10 @@ def measure_cells(
             per_cell, per_focus = _foci(measurement, pixels, compartments, around)
             cells |= per_cell
             foci = _stacked(foci, per_focus)
+        elif isinstance(measurement, Reporters):
+            cells |= measure_reporter_field(
+                measurement, study, pixels, compartments, labels.cells, around
+            )
     return cells, foci
 
 

@@ -18,6 +18,7 @@ CSV_TABLES = (
     "samples",
     "groups",
     "thresholds",
+    "bleed_through",
     "statistics",
     "columns",
     "copositivity",
@@ -53,9 +54,9 @@ class RunData:
         folder: the run folder.
         provenance: provenance.json; empty where missing or broken.
         definitions: columns of tables/cells.parquet in order; empty where there is no such table.
-        tables: ``images``, ``samples``, ``groups``, ``thresholds``, ``statistics``, ``columns``
-            and ``failures``; a table that is missing has no columns. Key columns are text that
-            names the same value alike in every table.
+        tables: ``images``, ``samples``, ``groups``, ``thresholds``, ``bleed_through``,
+            ``statistics``, ``columns`` and ``failures``; a table that is missing has no columns.
+            Key columns are text that names the same value alike in every table.
         problems: what could not be read, in sentences.
     """
 

@@ -17,7 +17,9 @@ MIN_NUMBERS = 3
 NOT_MEASURED = {"image_id", "cell_id", "label"}
 
 # Where the study names no outcomes: what senescence is usually judged by, the most telling first.
+CLASSES = r"^reporter_class_(?!unmeasured$)"
 PREFERRED = (
+    CLASSES,
     r"_positive$",
     r"foci_count$|spots?_count$",
     r"ratio$",
@@ -38,7 +40,10 @@ class OutcomeFigure:
 
 
 def outcome_columns(run: RunData) -> list[str]:
-    """Columns of the cells to show first: the study's outcomes, else a choice by name."""
+    """Columns of the cells to show first: the study's outcomes, else a choice by name.
+
+    Where there are classes of reporters all of them are shown, so that none is dropped in silence.
+    """
     measured = [
         name
         for name, definition in run.definitions.items()
@@ -48,7 +53,8 @@ def outcome_columns(run: RunData) -> list[str]:
     ]
     named = [name for name in run.listed("outcomes") if name in measured]
     if named:
-        return named[:MAX_FIGURES]
+        classes = [name for name in measured if re.search(CLASSES, name)]
+        return list(dict.fromkeys((*named, *classes)))[:MAX_FIGURES]
     chosen = [name for rule in PREFERRED for name in measured if re.search(rule, name)]
     return list(dict.fromkeys(chosen or measured))[:MAX_FIGURES]
 

@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipelines.errors import SenescopeError
+from pipelines.report.bleed_through import bleed_through_table
 from pipelines.report.comparisons import result_sentences, statistics_table
 from pipelines.report.data import RunData, read_run
 from pipelines.report.flags import cell_flags_table, excluded_cells
@@ -73,6 +74,7 @@ class RunView:
     gates: list[OutcomeFigure]
     together: OutcomeFigure | None
     pairs: Table | None
+    bleed_through: Table | None
     quality: Table | None
     run_warnings: list[str]
     flags: list[tuple[str, int]]
@@ -172,6 +174,7 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         gates=gate_figures(run, anchor),
         together=together_figure(run, f"{anchor}-t"),
         pairs=pairs_table(run),
+        bleed_through=bleed_through_table(run),
         quality=quality_table(run),
         run_warnings=_texts(run.provenance.get("warnings")),
         flags=marks(run, "flags")[:MAX_MARKS],

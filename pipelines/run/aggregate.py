@@ -22,6 +22,7 @@ def summarise_cells(
     flags: Sequence[str],
     exclude: Sequence[str],
     alphas: Mapping[str, float],
+    counted: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Count cells and summarise every column for each combination of `keys`.
 
@@ -33,6 +34,7 @@ def summarise_cells(
         exclude: boolean columns; a cell that carries any is counted in n_excluded alone.
         alphas: share of negative cells that a flag is on by its definition; such a flag also gets
             NAME_corrected_fraction (`measurements.gating.corrected_fraction`).
+        counted: flags that also get NAME_n, the number of cells that carry them.
 
     Returns:
         keys, n_cells, n_excluded, then the summaries; sorted by keys. NaN is left out. What is
@@ -41,10 +43,10 @@ def summarise_cells(
     """
     file = pq.ParquetFile(cells)
     rows = [
-        key.hstack(_summary(file, row_groups, numbers, flags, exclude))
+        key.hstack(_summary(file, row_groups, numbers, flags, exclude, counted))
         for key, row_groups in _members(file, keys)
     ]
-    result = pl.concat(rows) if rows else _nothing(file, keys, numbers, flags)
+    result = pl.concat(rows) if rows else _nothing(file, keys, numbers, flags, counted)
     for name in flags:
         if name in alphas:
             corrected = _corrected(result, name, alphas[name])
@@ -52,17 +54,20 @@ def summarise_cells(
     return result.sort(keys)
 
 
-def summarise_units(units: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
+def summarise_units(
+    units: pl.DataFrame, groups: Sequence[str], counted: Sequence[str] = ()
+) -> pl.DataFrame:
     """Mean and SD between units, for each group.
 
     Args:
         units: result of `summarise_cells` at the level of the unit, with n_images.
         groups: columns that are compared.
+        counted: see `summarise_cells`; their counts are added up.
 
     Returns:
-        groups, n_units, n_images, n_cells, then for each NAME_mean or NAME_fraction of the units
-        its mean over units and, as NAME_mean_sd or NAME_fraction_sd, its SD between units; in the
-        order in which the groups first stand in `units`.
+        groups, n_units, n_images, n_cells, the counts, then for each NAME_mean or NAME_fraction of
+        the units its mean over units and, as NAME_mean_sd or NAME_fraction_sd, its SD between
+        units; in the order in which the groups first stand in `units`.
     """
     outcomes = [name for name in units.columns if name.endswith(("_mean", "_fraction"))]
     summaries = [
@@ -74,6 +79,7 @@ def summarise_units(units: pl.DataFrame, groups: Sequence[str]) -> pl.DataFrame:
         pl.len().alias("n_units"),
         pl.col("n_images").sum(),
         pl.col("n_cells").sum(),
+        *(pl.col(f"{name}_n").sum() for name in counted),
         *summaries,
     )
 
@@ -104,10 +110,15 @@ def _corrected(summary: pl.DataFrame, flag: str, alpha: float) -> pl.Series:
 
 
 def _nothing(
-    file: pq.ParquetFile, keys: Sequence[str], numbers: Sequence[str], flags: Sequence[str]
+    file: pq.ParquetFile,
+    keys: Sequence[str],
+    numbers: Sequence[str],
+    flags: Sequence[str],
+    counted: Sequence[str],
 ) -> pl.DataFrame:
     """The summary's columns without a row."""
-    keys_alone, without_cells = _frame(file, [], keys), _summary(file, [], numbers, flags, [])
+    keys_alone = _frame(file, [], keys)
+    without_cells = _summary(file, [], numbers, flags, [], counted)
     return pl.concat([keys_alone, without_cells.clear()], how="horizontal")
 
 
@@ -131,6 +142,7 @@ def _summary(
     numbers: Sequence[str],
     flags: Sequence[str],
     exclude: Sequence[str],
+    counted: Sequence[str],
 ) -> pl.DataFrame:
     """Counts and summaries of the cells of some row groups, as a frame of one row."""
     n_cells = sum(file.metadata.row_group(number).num_rows for number in row_groups)
@@ -143,9 +155,19 @@ def _summary(
     for first in range(0, len(names), at_once):
         chosen = names[first : first + at_once]
         kept = _frame(file, row_groups, chosen).filter(~drop)
-        of_each = [_summaries(name, is_flag=name in flags) for name in chosen]
+        of_each = [
+            [
+                *([_count(name)] if name in counted else []),
+                *_summaries(name, is_flag=name in flags),
+            ]
+            for name in chosen
+        ]
         summaries.append(kept.select(e for expressions in of_each for e in expressions))
     return pl.concat(summaries, how="horizontal")
+
+
+def _count(name: str) -> pl.Expr:
+    return pl.col(name).sum().cast(pl.Int64).alias(f"{name}_n")
 
 
 def _summaries(name: str, *, is_flag: bool) -> list[pl.Expr]:

@@ -28,6 +28,14 @@ from pipelines.run.positivity import (
     positive_columns,
 )
 from pipelines.run.provenance import fingerprint, machine, versions
+from pipelines.run.reporters import (
+    BLEED_COLUMNS,
+    Reported,
+    bleed_through_rows,
+    class_columns,
+    raised_gates,
+    report_reporters,
+)
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
 from pipelines.statistics import STATISTICS_COLUMNS, statistics_rows
 from pipelines.study import Study
@@ -35,7 +43,8 @@ from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
 from pipelines.study.design import group_columns, unit_columns
 from pipelines.study.messages import nearest
-from pipelines.study.samples import ImageRow, Samples
+from pipelines.study.reporters import Reporters
+from pipelines.study.samples import ImageRow
 from pipelines.tables import (
     append_arrow,
     columns_of,
@@ -73,6 +82,7 @@ class Gathered:
     n_cells: int
     n_failed: int
     pictures: Sequence[PictureTask]
+    warnings: tuple[str, ...]
 
 
 def gather(
@@ -94,10 +104,15 @@ def gather(
         started: seconds since the epoch.
     """
     layout = Layout(output)
-    measured = read_parts(checked.samples.rows, layout, tasks[0].measurement_key)
-    parts = judge(checked.study, measured)
-    failures = _failures(checked.samples, layout, outcomes)
-    gates = decide_gates(checked.study, parts)
+    key = tasks[0].measurement_key
+    measured, controls = (
+        judge(checked.study, read_parts(table.rows, layout, key))
+        for table in (checked.samples, checked.controls)
+    )
+    reported = report_reporters(checked.study, measured, controls)
+    parts = reported.parts
+    failures = _failures(checked.rows, layout, outcomes)
+    gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
     _write_rows(parts, layout, checked, gates)
     tables = {
         path.stem: columns_of(pq.read_schema(path))
@@ -105,10 +120,15 @@ def gather(
         if path.is_file()
     }
     tables |= write_levels(checked, parts, layout, gates)
-    tables |= _write_statistics(checked.study, layout)
+    tables |= _write_statistics(reported.study, layout)
     tables |= write_together(checked, parts, layout, gates)
     _write_table(layout.table("thresholds"), gates.rows(), THRESHOLD_COLUMNS)
     _write_table(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)
+    if checked.controls.rows:
+        _write_table(layout.table("bleed_through"), bleed_through_rows(reported), BLEED_COLUMNS)
+        tables["bleed_through"] = list(BLEED_COLUMNS)
+    else:
+        layout.table("bleed_through").unlink(missing_ok=True)
     of_images = summary_columns(tuple(checked.study.channels))
     tables |= {
         "image_flags": [column for column in of_images if column.unit == "flag"],
@@ -118,9 +138,10 @@ def gather(
     }
     rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
     _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
-    _write_provenance(checked, layout, parts, tasks, references, gates, started)
+    _write_provenance(checked, layout, reported, tasks, references, gates, started)
     pictures = pictures_to_draw(checked, layout, parts, gates)
-    return Gathered(len(parts), sum(part.n_cells for part in parts), len(failures), pictures)
+    n_cells = sum(part.n_cells for part in parts)
+    return Gathered(len(parts), n_cells, len(failures), pictures, reported.warnings)
 
 
 def _write_table(
@@ -139,7 +160,9 @@ def _write_statistics(study: Study, layout: Layout) -> dict[str, list[Column]]:
     return {path.stem: list(STATISTICS_COLUMNS)}
 
 
-def _failures(samples: Samples, layout: Layout, outcomes: Iterable[ImageOutcome]) -> list[Failure]:
+def _failures(
+    rows: Sequence[ImageRow], layout: Layout, outcomes: Iterable[ImageOutcome]
+) -> list[Failure]:
     """This run's failures, and earlier ones of images that this run left out."""
     now = {outcome.image_id: outcome.failure for outcome in outcomes}
     earlier: dict[str, Failure] = {}
@@ -147,8 +170,7 @@ def _failures(samples: Samples, layout: Layout, outcomes: Iterable[ImageOutcome]
         with layout.failures.open(newline="", encoding="utf-8") as file:
             earlier = {line["image_id"]: Failure(**line) for line in csv.DictReader(file)}
     chosen = [
-        now[row.image_id] if row.image_id in now else earlier.get(row.image_id)
-        for row in samples.rows
+        now[row.image_id] if row.image_id in now else earlier.get(row.image_id) for row in rows
     ]
     return [failure for failure in chosen if failure is not None]
 
@@ -162,7 +184,12 @@ def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: 
     foci = [part for part in parts if layout.foci_part(part.image_id).is_file()]
     write_parquet_rows(
         layout.cells,
-        (with_constants(_gated(part, gates), _constants(part.row, columns)) for part in parts),
+        (
+            with_constants(
+                _gated(part, gates, checked.study.reporters), _constants(part.row, columns)
+            )
+            for part in parts
+        ),
     )
     write_parquet_rows(
         layout.foci,
@@ -173,9 +200,11 @@ def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: 
     )
 
 
-def _gated(part: Part, gates: Gates) -> pa.Table:
+def _gated(part: Part, gates: Gates, reporters: Reporters | None) -> pa.Table:
     table = part.table()
     for column, called in positive_columns(part, gates):
+        table = append_arrow(table, column, called)
+    for column, called in class_columns(table, reporters):
         table = append_arrow(table, column, called)
     return table
 
@@ -224,7 +253,7 @@ def _dtype(values: Iterable[object]) -> str:
 def _write_provenance(
     checked: Checked,
     layout: Layout,
-    parts: Sequence[Part],
+    reported: Reported,
     tasks: Sequence[ImageTask],
     references: Mapping[str, object],
     gates: Gates,
@@ -247,7 +276,7 @@ def _write_provenance(
             else [],
         },
         "settings": study.model_dump(mode="json"),
-        "warnings": [f"{p.where}: {p.message}" for p in checked.problems],
+        "warnings": [*(f"{p.where}: {p.message}" for p in checked.problems), *reported.warnings],
         "keys": {
             "segmentation": tasks[0].segmentation_key,
             "measurement": tasks[0].measurement_key,
@@ -266,9 +295,14 @@ def _write_provenance(
         "started": _iso(started),
         "finished": _iso(ended),
         "seconds": round(ended - started, 1),
-        "images": [{"image_id": part.image_id, "files": part.marker["files"]} for part in parts],
+        "images": _inputs(reported.parts),
+        **({"control_images": _inputs(reported.controls)} if reported.controls else {}),
     }
     write_text(layout.provenance, json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def _inputs(parts: Sequence[Part]) -> list[dict[str, object]]:
+    return [{"image_id": part.image_id, "files": part.marker["files"]} for part in parts]
 
 
 def _weights_hash(weights: str) -> str | None:

@@ -32,7 +32,7 @@ def _batches(study: Study, parts: Sequence[Part]) -> NDArray[np.intp]:
     columns = [rule.by for rule in study.positivity.values()]
     columns += [study.statistics.blocks] if study.statistics else []
     names = [c for c in dict.fromkeys(columns) if c is not None]
-    keys = [tuple(str(part.row.sample[name]) for name in names) for part in parts]
+    keys = [tuple(str(part.row.sample.get(name)) for name in names) for part in parts]
     order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return np.array([order[key] for key in keys], dtype=np.intp)
 

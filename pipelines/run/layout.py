@@ -27,7 +27,7 @@ class Layout:
         return self.root / "tables" / "foci.parquet"
 
     def table(self, level: str) -> Path:
-        """A CSV table: images, samples, groups, thresholds or columns."""
+        """A CSV table: images, samples, groups, thresholds, bleed_through or columns."""
         return self.root / "tables" / f"{level}.csv"
 
     @property

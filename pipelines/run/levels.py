@@ -12,6 +12,7 @@ from pipelines.run.aggregate import reference_first, summarise_cells, summarise_
 from pipelines.run.layout import Layout
 from pipelines.run.parts import Part
 from pipelines.run.positivity import Gates
+from pipelines.run.reporters import class_flags
 from pipelines.study import Study
 from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
@@ -43,12 +44,14 @@ class Levels:
         flags: flag columns of the cells table.
         exclude: flags whose cells are left out.
         alphas: see `Gates.alphas`.
+        counted: flags whose cells are counted, too.
     """
 
     numbers: Sequence[str]
     flags: Sequence[str]
     exclude: Sequence[str]
     alphas: Mapping[str, float]
+    counted: Sequence[str]
 
 
 def write_levels(
@@ -71,14 +74,15 @@ def write_levels(
             write_csv(layout.table(level), [], (N_CELLS.name,))
         return {level: [N_CELLS] for level in LEVELS}
     numbers, flags = aggregated_columns(pq.read_schema(layout.cells))
-    levels = Levels(numbers, flags, study.exclude.flags, gates.alphas())
+    counted = class_flags(study.reporters)
+    levels = Levels(numbers, flags, study.exclude.flags, gates.alphas(), counted)
     base = pl.from_dicts(
         [{"image_id": part.image_id, **part.row.sample} for part in parts],
         infer_schema_length=None,
     )
     units = _units(study, checked.samples, base, layout, levels)
     groups = group_columns(study)
-    by_group = summarise_units(units, groups) if groups else pl.DataFrame({"n_units": []})
+    by_group = summarise_units(units, groups, counted) if groups else pl.DataFrame({"n_units": []})
     frames = {
         "images": _images(parts, base, layout, levels),
         "samples": units,
@@ -114,7 +118,13 @@ def _joined(
 ) -> pl.DataFrame:
     """`base` with the summaries of its cells behind it; a row without a cell has n_cells 0."""
     summary = summarise_cells(
-        layout.cells, keys, levels.numbers, levels.flags, levels.exclude, levels.alphas
+        layout.cells,
+        keys,
+        levels.numbers,
+        levels.flags,
+        levels.exclude,
+        levels.alphas,
+        levels.counted,
     )
     joined = base.join(summary, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
     return joined.with_columns(pl.col("n_cells", "n_excluded").fill_null(0))
@@ -135,7 +145,7 @@ def _definitions(cells: Sequence[Column], study: Study, levels: Levels) -> dict[
         if column.name in levels.numbers:
             known |= {c.name: c for c in _number_summaries(column)}
         elif column.name in levels.flags:
-            known |= {c.name: c for c in _flag_summaries(column, levels.alphas)}
+            known |= {c.name: c for c in _flag_summaries(column, levels)}
     return known
 
 
@@ -150,12 +160,16 @@ def _number_summaries(column: Column) -> list[Column]:
     ]  # fmt: skip
 
 
-def _flag_summaries(column: Column, alphas: Mapping[str, float]) -> list[Column]:
-    name = column.name
+def _flag_summaries(column: Column, levels: Levels) -> list[Column]:
+    name, alphas = column.name, levels.alphas
     found = [
         Column(f"{name}_fraction", "1", "float64", f"Share of cells that are {name}.",
                f"mean of the flag {OVER_CELLS}")
     ]  # fmt: skip
+    if name in levels.counted:
+        found.append(
+            Column(f"{name}_n", "count", "int64", f"Cells that are {name}.", f"sum {OVER_CELLS}")
+        )
     if name in alphas:
         meaning = (
             f"{name}_fraction less the negative cells above the threshold, of which α = "

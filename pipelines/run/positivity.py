@@ -11,12 +11,13 @@ from measurements.columns import Column
 from measurements.gating import Gate, control_percentile, fixed, otsu, positive, two_component
 from pipelines.errors import StudyError
 from pipelines.run.parts import Part
+from pipelines.study.base import Scalar
+from pipelines.study.controls import STAINED
 from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
 from pipelines.study.messages import nearest
 from pipelines.study.model import Positivity, Statistics, Study
 from pipelines.study.samples import ImageRow
-from pipelines.study.settings import Scalar
 
 SEED = 0
 GATE = "measurements.gating"
@@ -128,12 +129,13 @@ class Gates:
         ]
 
 
-def decide_gates(study: Study, parts: Sequence[Part]) -> Gates:
+def decide_gates(study: Study, parts: Sequence[Part], apart: Sequence[Part] = ()) -> Gates:
     """Derive every threshold of the study from its cells, those that it excludes left out.
 
     Args:
         study: the rules and the design.
         parts: the images.
+        apart: control images that are in no table, which a rule's controls may select.
 
     Raises:
         StudyError: a rule names a column that the cells table does not have.
@@ -145,9 +147,13 @@ def decide_gates(study: Study, parts: Sequence[Part]) -> Gates:
         _check_column(name, rule, parts)
         # Read once: with one unit left out at a time the same cells decide many thresholds.
         read = [(p.row, p.values(rule.of)[k]) for p, k in zip(parts, kept, strict=True)]
+        read_apart = _controls_apart(rule, apart, study.exclude.flags)
         for batch in _levels(rule.by, read):
-            members = [p for p in read if rule.by is None or p[0].sample[rule.by] == batch]
-            decided[GateKey(name, batch, None)] = _gate(rule, members, study.statistics)
+            members, outside = (
+                [p for p in some if rule.by is None or p[0].sample[rule.by] == batch]
+                for some in (read, read_apart)
+            )
+            decided[GateKey(name, batch, None)] = _gate(rule, members + outside, study.statistics)
             for member in _judged_by_others(rule, study.statistics, members):
                 others = [p for p in members if p[0].sample[column] != member]
                 decided[GateKey(name, batch, member)] = _gate(rule, others, study.statistics)
@@ -183,12 +189,27 @@ def _gate(rule: Positivity, parts: Sequence[Values], design: Statistics | None) 
     return decide(values, seed=SEED, units=units)
 
 
+def _controls_apart(
+    rule: Positivity, apart: Sequence[Part], exclude: Sequence[str]
+) -> list[Values]:
+    """Cells of the control images in no table, where the rule's controls are among these."""
+    if STAINED not in rule.controls:
+        return []
+    ids = {row.image_id for row in selected([part.row for part in apart], rule.controls)}
+    chosen = [part for part in apart if part.image_id in ids]
+    return [(part.row, part.values(rule.of)[part.kept(exclude)]) for part in chosen]
+
+
 def _values(
     parts: Sequence[Values], design: Statistics | None
 ) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
     """The column's values, and for each cell its unit (its image, where no unit is known)."""
     values = [v for _, v in parts]
-    names = [str(row.sample[design.unit]) if design else row.image_id for row, _ in parts]
+    named = [row.sample.get(design.unit) if design else None for row, _ in parts]
+    names = [
+        row.image_id if name is None else str(name)
+        for name, (row, _) in zip(named, parts, strict=True)
+    ]
     units = [np.full(len(v), name) for v, name in zip(values, names, strict=True)]
     if not values:
         return np.zeros(0), np.zeros(0, dtype=np.str_)

@@ -25,6 +25,7 @@ from pipelines.run.task import (
 )
 from pipelines.study import Study
 from pipelines.study.check import Checked, check_study
+from pipelines.study.controls import study_of_controls
 from segmentation.catalogue import COMPACT, known_model_names, weights_file, weights_sha256
 
 DrawAll = Callable[[Sequence[PictureTask]], Iterable[PictureOutcome]]
@@ -61,6 +62,7 @@ class RunSummary:
         n_failed: images in failures.csv.
         kept: images left untouched, since nothing they depend on changed.
         lost_pictures: images in the tables whose picture could not be drawn, and why.
+        warnings: what the results should be read with.
     """
 
     output: Path
@@ -70,6 +72,7 @@ class RunSummary:
     n_failed: int
     kept: int
     lost_pictures: tuple[PictureOutcome, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(
@@ -91,23 +94,19 @@ def prepare(
     checked = check_study(study_path)
     checked.raise_errors()
     folder = study_path.resolve().parent
-    rows = [r for r in checked.samples.rows if only is None or fnmatch.fnmatch(r.image_id, only)]
-    if not rows:
+    chosen = [r for r in checked.rows if only is None or fnmatch.fnmatch(r.image_id, only)]
+    if not chosen:
         raise StudyError(f"--only {only}: no image id matches; ids look like {_examples(checked)}")
     layout = _open_output(output, restart=restart)
     references = decide_references(checked)
     hashes = _model_hashes(checked.study, folder)
     keys = settings_keys(checked.study, version("senescope"), hashes, references.inputs)
+    studies = [(row, references.study_of(row)) for row in checked.samples.rows if row in chosen]
+    # Every image is unmixed by all control images, so that none of them may be left out.
+    studies += [(row, study_of_controls(checked.study)) for row in checked.controls.rows]
     tasks = tuple(
-        ImageTask(
-            row,
-            references.study_of(row),
-            folder,
-            layout.root,
-            *keys,
-            row.image_id in checked.slides,
-        )
-        for row in rows
+        ImageTask(row, study, folder, layout.root, *keys, row.image_id in checked.slides)
+        for row, study in studies
     )
     return Plan(checked, layout.root, tasks, references, started)
 
@@ -144,6 +143,7 @@ def finish(
         n_failed=gathered.n_failed,
         kept=sum(outcome.status == "kept" for outcome in ended),
         lost_pictures=tuple(lost),
+        warnings=gathered.warnings,
     )
 
 

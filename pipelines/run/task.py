@@ -151,4 +151,11 @@ def settings_keys(
     reading = {key: settings[key] for key in ("channels", "pixel_size_um", "z", "segmentation")}
     compute = {key: settings["compute"][key] for key in ("gpu", "precision")}
     segmentation = fingerprint(version, reading, compute, dict(models))
-    return segmentation, fingerprint(segmentation, settings["measurements"], dict(references))
+    measured = [_before_gathering(m) for m in settings["measurements"]]
+    return segmentation, fingerprint(segmentation, measured, dict(references))
+
+
+def _before_gathering(measurement: Mapping[str, object]) -> dict[str, object]:
+    """Settings that an image's own rows depend on: reporters are unmixed and gated afterwards."""
+    later = {"bleed_through", "gates", "classes"} if measurement["type"] == "reporters" else set()
+    return {key: value for key, value in measurement.items() if key not in later}

@@ -114,7 +114,8 @@ def reporter_samples(design: StudyDesign, seed: int) -> list[Sample]:
         for unit in range(design.units):
             shift = part_rng(seed, "animal", arm, unit).normal(0, design.donor_sd)
             primary = on * 0.18 / (1 + np.exp(-design.effect - shift))
-            secondary = 0.02 + spread * 0.3 / (1 + np.exp(-design.effect - shift)) * on
+            # Nothing is expressed without doxycycline: these animals are the gates' controls.
+            secondary = on * (0.02 + spread * 0.3 / (1 + np.exp(-design.effect - shift)))
             expression = replace(
                 base.expression,
                 primary_fraction=float(primary),
@@ -199,11 +200,18 @@ def _reporter_study() -> dict[str, object]:
         "channels": ["mcherry", "gfp"],
         "bleed_through": "controls.csv",
         "gates": {"mcherry": _gate(), "gfp": _gate()},
+        "classes": {
+            "primary": ["mcherry+", "gfp-"],
+            "secondary": ["mcherry-", "gfp+"],
+            "double": ["mcherry+", "gfp+"],
+            "negative": ["mcherry-", "gfp-"],
+        },
     }
     return {
         "channels": {n: n for n in DYES},
-        "segmentation": {"nuclei": _nuclei(14), "cells": {"method": "expand", "distance_um": 6}},
+        "segmentation": {"nuclei": _nuclei(14), "cells": {"method": "expand", "distance_um": 3}},
         "measurements": [
+            {"type": "morphology"},
             {"type": "intensity", "channel": "p21", "compartments": ["nucleus"]},
             reporters,
         ],
@@ -212,7 +220,7 @@ def _reporter_study() -> dict[str, object]:
             "unit": "animal",
             "factors": ["treatment"],
             "reference": {"treatment": "vehicle"},
-            "outcomes": ["p21_positive"],
+            "outcomes": ["p21_positive", "reporter_class_secondary"],
         },
     }
 

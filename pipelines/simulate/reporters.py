@@ -112,14 +112,14 @@ def simulate_reporters(settings: ReporterSettings, seed: int) -> Simulated:
     )
 
 
-def simulate_reporter_controls(settings: ReporterSettings, seed: int) -> dict[str, Simulated]:
-    """Simulate the control slides: unlabelled, and one for each dye with DNA stained beside it.
+def reporter_controls(settings: ReporterSettings) -> dict[str, ReporterSettings]:
+    """Settings of the control slides: unlabelled, and one for each dye with DNA stained beside it.
 
     In a single-colour control every cell expresses its dye, as in a constitutive line.
 
     Returns:
-        ``unlabelled``, ``only_dapi``, ``only_gfp``, ``only_mcherry`` and ``only_p21``, each with a
-        seed of its own and the microscope of `settings`.
+        ``unlabelled``, ``only_dapi``, ``only_gfp``, ``only_mcherry`` and ``only_p21``, each with
+        the microscope of `settings`.
     """
     all_express = replace(
         settings.expression,
@@ -129,11 +129,16 @@ def simulate_reporter_controls(settings: ReporterSettings, seed: int) -> dict[st
         p21_probability=(1.0, 1.0, 1.0, 1.0),
     )
     everyone = replace(settings, expression=all_express)
-    stained = {"unlabelled": (), "only_dapi": ("dapi",)}
+    stained: dict[str, tuple[str, ...]] = {"unlabelled": (), "only_dapi": ("dapi",)}
     stained |= {f"only_{dye}": ("dapi", dye) for dye in DYES[1:]}
+    return {name: replace(everyone, stained=dyes) for name, dyes in stained.items()}
+
+
+def simulate_reporter_controls(settings: ReporterSettings, seed: int) -> dict[str, Simulated]:
+    """Simulate one field of each of `reporter_controls`, each with a seed of its own."""
     return {
-        name: simulate_reporters(replace(everyone, stained=dyes), seed + 1 + number)
-        for number, (name, dyes) in enumerate(stained.items())
+        name: simulate_reporters(control, seed + 1 + number)
+        for number, (name, control) in enumerate(reporter_controls(settings).items())
     }
 
 

@@ -18,8 +18,9 @@ from pipelines.simulate.designs import (
 )
 from pipelines.simulate.files import write_image, write_labels, write_tables
 from pipelines.simulate.randomness import part_rng
-from pipelines.simulate.reporters import DYES, simulate_reporter_controls
+from pipelines.simulate.reporters import DYES, reporter_controls, simulate_reporters
 from pipelines.simulate.scene import Simulated, Table
+from pipelines.study.controls import STAINED, UNLABELLED
 
 Plan = Callable[[StudyDesign, int], list[Sample]]
 ASSAYS: Mapping[str, Plan] = {
@@ -46,8 +47,16 @@ truth/        what is known: one CSV a kind of object with the image's name in i
               samples.csv with the fractions and means that images were simulated with, and
               NAME_nuclei.tif, NAME_cells.tif with the true labels (uint32, 0 is background)
 """
-CONTROLS_LINE = """controls.csv  control images: unlabelled, or DNA and the dye in column `stained`
+CONTROLS_LINE = """controls.csv  control images: DNA alone (unlabelled), or the dye `stained` too
 """
+# Name of each control image of the reporter study, and what it is of.
+CONTROLS = {
+    "control_unlabelled_1": "only_dapi",
+    "control_unlabelled_2": "only_dapi",
+    "control_unlabelled_3": "only_dapi",
+    "control_gfp": "only_gfp",
+    "control_mcherry": "only_mcherry",
+}
 
 
 def write_study(assay: str, directory: Path, seed: int, design: StudyDesign | None = None) -> Path:
@@ -118,17 +127,16 @@ def _image_path(name: str, column: str) -> str:
 
 def _write_controls(directory: Path, seed: int) -> dict[str, Mapping[str, Table]]:
     """Write the control images of the reporter study and their list."""
-    controls = simulate_reporter_controls(reporter_base(), _image_seed(seed, 10**6))
-    names = {name: f"control_{name}" for name in controls}
-    for name, simulated in controls.items():
-        _write_field(directory, "reporters", names[name], simulated)
-    pl.DataFrame(
-        {
-            "image": [_image_path(n, "image") for n in names.values()],
-            "stained": [name.removeprefix("only_") for name in names],
-        }
-    ).write_csv(directory / "controls.csv")
-    return {names[name]: simulated.truth for name, simulated in controls.items()}
+    settings = reporter_controls(reporter_base())
+    tables, rows = {}, []
+    for number, (name, control) in enumerate(CONTROLS.items()):
+        simulated = simulate_reporters(settings[control], _image_seed(seed, 10**6 + number))
+        _write_field(directory, "reporters", name, simulated)
+        tables[name] = simulated.truth
+        stained = UNLABELLED if control == "only_dapi" else control.removeprefix("only_")
+        rows.append({"image": _image_path(name, "image"), STAINED: stained})
+    pl.DataFrame(rows).write_csv(directory / "controls.csv")
+    return tables
 
 
 def _sample_table(assay: str, samples: list[Sample]) -> pl.DataFrame:

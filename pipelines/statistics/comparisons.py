@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from pipelines.errors import StudyError
+from pipelines.study.base import Scalar
 from pipelines.study.messages import nearest
 from pipelines.study.model import Contrast, Statistics
-from pipelines.study.settings import Scalar
 
 Group = tuple[str, ...]
 """One level of every factor, as text, in the order of the factors."""

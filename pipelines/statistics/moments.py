@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.study.settings import Scalar
+from pipelines.study.base import Scalar
 
 Kind = Literal["flag", "count", "number"]
 COUNTED = "n"

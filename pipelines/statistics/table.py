@@ -16,9 +16,9 @@ from pipelines.statistics.comparisons import Comparison, Group, comparisons
 from pipelines.statistics.measured import Measured, measure, units_of
 from pipelines.statistics.moments import COUNTED, Outcome, kind_of
 from pipelines.statistics.results import TestResult
+from pipelines.study.base import Scalar
 from pipelines.study.messages import nearest
 from pipelines.study.model import OutcomeWithin, Statistics, Study
-from pipelines.study.settings import Scalar
 
 Row = dict[str, object]
 ADJUST = {"holm": "holm", "bh": "fdr_bh"}

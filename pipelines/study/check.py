@@ -9,10 +9,13 @@ from typing import Literal
 from pipelines.errors import ImageError, MismatchError, StudyError
 from pipelines.images import Field, open_field
 from pipelines.study.beta_gal import beta_gal_problems
+from pipelines.study.controls import join_controls
 from pipelines.study.design import design_problems
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study, load_study
 from pipelines.study.problems import Problem, error, warning
+from pipelines.study.reporters import Reporters
+from pipelines.study.reporters_check import reporter_problems
 from pipelines.study.samples import ImageRow, Samples, join_samples
 from pipelines.study.settings import Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
@@ -29,6 +32,7 @@ class Checked:
         path: the study file.
         study: its settings.
         samples: its images with their sample columns.
+        controls: control images, which are measured like the others and are in no table of cells.
         problems: all that was found, errors first.
         slides: ids of the images that are worked on in blocks, being large.
     """
@@ -36,8 +40,14 @@ class Checked:
     path: Path
     study: Study
     samples: Samples
+    controls: Samples
     problems: tuple[Problem, ...]
     slides: frozenset[str]
+
+    @property
+    def rows(self) -> tuple[ImageRow, ...]:
+        """All images to work on."""
+        return (*self.samples.rows, *self.controls.rows)
 
     def raise_errors(self) -> None:
         """Raise a `StudyError` that lists every error, if there is one."""
@@ -58,12 +68,14 @@ def check_study(path: Path) -> Checked:
     study = load_study(path)
     folder = path.resolve().parent
     samples = join_samples(study, folder)
+    controls = join_controls(study, samples, folder)
     problems = [error("samples", text) for text in samples.problems]
     problems += _channel_problems(study)
     problems += _model_problems(study, folder)
     problems += beta_gal_problems(study, samples, folder)
     problems += design_problems(study, samples)
-    opened = _opened(study, samples.rows)
+    problems += reporter_problems(study, samples, controls)
+    opened = _opened(study, (*samples.rows, *controls.rows))
     problems += _image_problems(opened)
     slides = frozenset(
         name
@@ -72,7 +84,7 @@ def check_study(path: Path) -> Checked:
     )
     problems += slide_problems(study, {name: opened[name] for name in sorted(slides)})
     problems.sort(key=lambda p: p.level)
-    return Checked(path, study, samples, tuple(problems), slides)
+    return Checked(path, study, samples, controls, tuple(problems), slides)
 
 
 def open_row(study: Study, row: ImageRow) -> Field:
@@ -93,6 +105,12 @@ def _channel_problems(study: Study) -> list[Problem]:
         (f"measurements.{i}", m.channel)
         for i, m in enumerate(study.measurements)
         if isinstance(m, Intensity | Foci)
+    ]
+    uses += [
+        (f"measurements.{i}", channel)
+        for i, m in enumerate(study.measurements)
+        if isinstance(m, Reporters)
+        for channel in m.channels
     ]
     problems = []
     for where, channel in uses:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipelines.study.settings import Settings
+from pipelines.study.base import Settings
 
 # Blocks are whole shards of the label store.
 SHARD_PX = 2048

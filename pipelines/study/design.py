@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipelines.study.base import Scalar
 from pipelines.study.csv_table import Value
 from pipelines.study.messages import nearest
-from pipelines.study.model import Positivity, Statistics, Study
+from pipelines.study.model import Statistics, Study
 from pipelines.study.problems import Problem, error, warning
+from pipelines.study.rules import Rule
 from pipelines.study.samples import ImageRow, Samples
-from pipelines.study.settings import Scalar
 
 FEWEST_UNITS = 3
 
@@ -18,7 +19,7 @@ def design_problems(study: Study, samples: Samples) -> list[Problem]:
     if study.statistics is not None:
         problems += _statistics_problems(study.statistics, samples)
     for name, rule in study.positivity.items():
-        problems += _control_problems(f"positivity.{name}", rule, study, samples)
+        problems += control_problems(f"positivity.{name}", rule, study, samples)
     return problems
 
 
@@ -142,9 +143,8 @@ def _unit_problems(design: Statistics, rows: Sequence[ImageRow]) -> list[Problem
     return problems
 
 
-def _control_problems(
-    where: str, rule: Positivity, study: Study, samples: Samples
-) -> list[Problem]:
+def control_problems(where: str, rule: Rule, study: Study, samples: Samples) -> list[Problem]:
+    """Control images of a rule that are missing, in a batch or altogether, or under test."""
     places = [("controls", name) for name in rule.controls]
     places += [("by", rule.by)] if rule.by else []
     problems = _missing_columns(where, places, samples)
@@ -166,7 +166,7 @@ def _control_problems(
 
 
 def _experimental_arms(
-    where: str, rule: Positivity, design: Statistics, controls: Sequence[ImageRow]
+    where: str, rule: Rule, design: Statistics, controls: Sequence[ImageRow]
 ) -> list[Problem]:
     """Control images that carry a level under test: a gate set on them hides the effect."""
     problems = []

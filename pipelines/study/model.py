@@ -12,18 +12,12 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pipelines.errors import StudyError
+from pipelines.study.base import ChannelName, Lengths, Positive, Scalar, Settings
 from pipelines.study.compute import Compute
 from pipelines.study.messages import explain
-from pipelines.study.settings import (
-    CellposeSettings,
-    ChannelName,
-    Lengths,
-    Measurement,
-    Positive,
-    Scalar,
-    Segmentation,
-    Settings,
-)
+from pipelines.study.reporters import Reporters
+from pipelines.study.rules import Rule
+from pipelines.study.settings import CellposeSettings, Measurement, Segmentation
 
 
 def _file_name(name: str) -> str:
@@ -32,32 +26,19 @@ def _file_name(name: str) -> str:
     return name
 
 
-class Positivity(Settings):
+class Positivity(Rule):
     """When a cell counts as positive: a threshold on one column of the cells table."""
 
     of: str
     """Column of tables/cells.parquet that the threshold is set on."""
-    rule: Literal["control_percentile", "gmm", "otsu", "fixed"] = "control_percentile"
-    """Percentile of control cells, two-component mixture, Otsu, or a fixed value."""
-    controls: dict[str, Scalar] = Field(default_factory=dict)
-    """Sample columns and their values that select the control images: cells that are not
-    senescent by design, never an experimental arm."""
-    percentile: Annotated[float, Field(ge=50, lt=100)] = 95.0
-    """Percentile of the control cells (control_percentile)."""
-    value: float | None = None
-    """The threshold itself (fixed)."""
-    by: str | None = None
-    """Sample column of batches or plates: one threshold each."""
 
     @model_validator(mode="after")
-    def _rule_has_what_it_needs(self) -> Self:
+    def _percentile_has_controls(self) -> Self:
         if (self.rule == "control_percentile") != bool(self.controls):
             raise ValueError(
                 "controls select the control images of rule control_percentile: "
                 "give both, or another rule without controls"
             )
-        if (self.rule == "fixed") != (self.value is not None):
-            raise ValueError("value is the threshold of rule fixed: give both or neither")
         return self
 
 
@@ -149,6 +130,24 @@ class Study(Settings):
                 "give samples (a CSV file) or images (a path with {names}), one of them"
             )
         return self
+
+    @model_validator(mode="after")
+    def _one_name_one_marker(self) -> Self:
+        kinds = [m for m in self.measurements if isinstance(m, Reporters)]
+        if len(kinds) > 1:
+            raise ValueError("measurements: give all channels in one measurement of type reporters")
+        twice = [name for m in kinds for name in m.channels if name in self.positivity]
+        if twice:
+            raise ValueError(
+                f"positivity.{twice[0]}: {twice[0]} is one of the reporters, which has its "
+                f"threshold in their gates and its column {twice[0]}_positive from there"
+            )
+        return self
+
+    @property
+    def reporters(self) -> Reporters | None:
+        """The reporters, where the study measures them."""
+        return next((m for m in self.measurements if isinstance(m, Reporters)), None)
 
     def settings_with_lengths(self) -> list[tuple[str, Lengths]]:
         """Every part of the study that holds lengths, with its place in the file."""

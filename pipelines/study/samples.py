@@ -6,7 +6,7 @@ Nothing here opens an image. Problems are collected, never raised one by one, so
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
 
@@ -59,18 +59,27 @@ def join_samples(study: Study, folder: Path) -> Samples:
         folder: folder of the study file; relative paths start there.
     """
     if study.samples is not None:
-        return _from_table(study, folder, folder / study.samples)
+        return read_table(study, folder, study.samples, "samples")
     assert study.images is not None  # held by Study
     return _from_pattern(study, folder, study.images)
 
 
-def _from_table(study: Study, folder: Path, path: Path) -> Samples:
+def read_table(study: Study, folder: Path, name: str, where: str) -> Samples:
+    """Read a CSV of images and what is said of them.
+
+    Args:
+        study: the study, whose channels name the columns that name files.
+        folder: folder of the study file; relative paths start there.
+        name: path of the table.
+        where: place in the study file, for messages.
+    """
+    path = folder / name
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return Samples((), (), (f"samples: there is no file {path}",))
+        return Samples((), (), (f"{where}: there is no file {path}",))
     except (OSError, UnicodeDecodeError) as error:
-        return Samples((), (), (f"samples: {path} cannot be read as UTF-8 text: {error}",))
+        return Samples((), (), (f"{where}: {path} cannot be read as UTF-8 text: {error}",))
     header, records, problems = parse_csv(text, path.name)
     problems += _header_problems(header, study, path.name)
     if problems:
@@ -225,14 +234,13 @@ def _with_unique_ids(rows: list[ImageRow], folder: Path) -> list[ImageRow]:
     """Rows with the folder put before the ids that several files share."""
     shared = set(repeated([row.image_id for row in rows]))
     return [
-        ImageRow(_qualified(row, folder), row.files, row.truth, row.sample)
-        if row.image_id in shared
-        else row
+        replace(row, image_id=qualified_id(row, folder)) if row.image_id in shared else row
         for row in rows
     ]
 
 
-def _qualified(row: ImageRow, folder: Path) -> str:
+def qualified_id(row: ImageRow, folder: Path) -> str:
+    """The image's id with the folders before it in which its file lies."""
     parent = next(iter(row.files.values())).parent
     inside = parent.relative_to(folder) if parent.is_relative_to(folder) else parent
     parts = [re.sub(r"[^A-Za-z0-9._-]+", "_", part) for part in inside.parts if part.strip("/.")]

@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.simulate.reporters import DYES
 from tests.benchmarks.reporters import (
+    CHANNELS,
     HEADLINE,
     conditions,
     errors,
@@ -20,7 +21,8 @@ def test_classes_hold_with_bleed_through_and_unequal_expression():
     settings = conditions()[HEADLINE]
     slides = slides_of(simulate(settings, fields=3))
     unmixing = unmixing_of(slides)
-    truth = np.array(settings.bleed_through)[:, [DYES.index(d) for d in ("gfp", "mcherry")]]
+    rows, dyes = ([DYES.index(name) for name in names] for names in (CHANNELS, CHANNELS[:2]))
+    truth = np.array(settings.bleed_through)[np.ix_(rows, dyes)]
     # Light that falls off by 15 %, differently in each channel, moves a ratio of a few per cent of
     # 0.15 over 40 cells that lie all over the field.
     np.testing.assert_allclose(unmixing.matrix[:, :2], truth, atol=0.01)

@@ -126,6 +126,6 @@ def test_every_assay_can_be_written(assay, tmp_path):
                 assert (path.parent / file).exists()
     if assay == "reporters":
         controls = rows_of(path.parent / "controls.csv")
-        assert {c["stained"] for c in controls} == {"unlabelled", "dapi", "gfp", "mcherry", "p21"}
+        assert {c["stained"] for c in controls} == {"unlabelled", "gfp", "mcherry"}
     assert set(ASSAYS) == set(study.FILES)
     assert designs.study_file(assay)["study"].startswith("simulated-")

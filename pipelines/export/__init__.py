@@ -1,0 +1,1 @@
+"""The cells of a run for other software: spreadsheets, cytometry, single-cell analysis."""
