@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import dask
+import distributed  # before its settings are changed: importing it sets their defaults
 import pytest
 
 from pipelines.errors import ImageError, StudyError
@@ -59,8 +60,6 @@ def test_a_cluster_of_this_machine(tmp_path):
 
 def test_work_is_handed_out_a_few_items_ahead(monkeypatch):
     """The queue does not grow with the slide: items are taken when results are."""
-    from distributed import LocalCluster
-
     taken = []
 
     def items():
@@ -70,7 +69,7 @@ def test_work_is_handed_out_a_few_items_ahead(monkeypatch):
 
     monkeypatch.setattr(
         "pipelines.slide.cluster._local",
-        lambda *_: LocalCluster(
+        lambda *_: distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
         ),
     )
@@ -93,18 +92,17 @@ def test_a_cluster_whose_package_is_missing():
 
 
 def test_jobs_and_options_reach_the_cluster(monkeypatch):
-    from distributed import LocalCluster
-
     seen = {}
 
-    class SLURMCluster(LocalCluster):
+    class SLURMCluster(distributed.LocalCluster):
         def __init__(self, queue, cores):
             seen.update(queue=queue, cores=cores)
             super().__init__(n_workers=0, processes=False, dashboard_address=None)
 
         def scale(self, n=0, jobs=0):
-            seen.setdefault("jobs", jobs)  # closing scales to none
-            return super().scale(jobs)
+            if jobs:
+                seen["jobs"] = jobs
+            return super().scale(jobs or n)
 
     module = types.SimpleNamespace(SLURMCluster=SLURMCluster)
     monkeypatch.setitem(sys.modules, "dask_jobqueue", module)
