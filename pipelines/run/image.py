@@ -110,8 +110,7 @@ def _write_part(
     write_parquet(layout.cells_part(image_id), arrow_table(measured.cells))
     if measured.foci is not None:
         write_parquet(layout.foci_part(image_id), arrow_table(measured.foci))
-    key = picture_key(task.measurement_key, [s.sha256 for s in stamps], {})
-    save_png(layout.qc(image_id), measured.overlay, key)
+    save_png(layout.qc(image_id), measured.overlay, picture_key(task.measurement_key, {}))
     n_nuclei = None if labels.n_nuclei is None else labels.n_nuclei.tolist()
     write_marker(task, stamps, measured.n_cells, n_nuclei, measured.summary)
 

@@ -69,6 +69,10 @@ class Layout:
         """One image's rows of the foci table."""
         return self.part(image_id) / "foci.parquet"
 
+    def small_picture(self, image_id: str) -> Path:
+        """Pixels that a slide's picture is drawn from."""
+        return self.part(image_id) / "picture.npy"
+
     def marker(self, image_id: str) -> Path:
         """Written last: its presence says that the part is whole, its text what it is made of."""
         return self.part(image_id) / "image.json"

@@ -1,6 +1,6 @@
 """QC pictures once cells are gated: drawn again where they do not show which cells are positive.
 
-A picture carries the key of what it was drawn from: settings, files and positive cells. One whose
+A picture carries the key of what it was drawn from: settings and positive cells. One whose
 key is the wanted one is left untouched, so that a run that was stopped goes on where it was.
 """
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pipelines.field import Labels, overlay, read_pixels
 from pipelines.labels_store import read_labels
 from pipelines.overlay import drawn_from, save_png
+from pipelines.overlay.outlines import Picture
 from pipelines.run.layout import Layout
 from pipelines.run.parts import Part
 from pipelines.run.positivity import Gates, positive_columns
+from pipelines.run.slide import slide_overlay
 from pipelines.run.task import PictureOutcome, PictureTask, picture_key
-from pipelines.study import Study
 from pipelines.study.check import Checked, open_row
 
 
@@ -32,11 +33,7 @@ def pictures_to_draw(
         parts: the images that are in the tables.
         gates: their thresholds.
     """
-    tasks = [
-        _task(checked.study, layout, part, gates)
-        for part in parts
-        if part.image_id not in checked.slides
-    ]
+    tasks = [_task(checked, layout, part, gates) for part in parts]
     return [task for task in tasks if drawn_from(layout.qc(task.row.image_id)) != task.key]
 
 
@@ -44,10 +41,7 @@ def draw_picture(task: PictureTask) -> PictureOutcome:
     """Draw one image's picture; never raises, since its numbers are in the tables all the same."""
     layout, image_id = Layout(task.output), task.row.image_id
     try:
-        pixels = read_pixels(open_row(task.study, task.row), task.study)
-        path = layout.labels(image_id)
-        labels = Labels(read_labels(path, "nuclei"), read_labels(path, "cells"), None)
-        picture = overlay(pixels, labels, task.study, _foci(layout, image_id), task.positive)
+        picture = _slide(layout, task) if task.is_slide else _field(layout, task)
         save_png(layout.qc(image_id), picture, task.key)
     except Exception as error:  # noqa: BLE001  a picture must never stop a run
         layout.qc(image_id).unlink(missing_ok=True)
@@ -55,11 +49,24 @@ def draw_picture(task: PictureTask) -> PictureOutcome:
     return PictureOutcome(image_id)
 
 
-def _task(study: Study, layout: Layout, part: Part, gates: Gates) -> PictureTask:
+def _field(layout: Layout, task: PictureTask) -> Picture:
+    image_id, path = task.row.image_id, layout.labels(task.row.image_id)
+    pixels = read_pixels(open_row(task.study, task.row), task.study)
+    labels = Labels(read_labels(path, "nuclei"), read_labels(path, "cells"), None)
+    return overlay(pixels, labels, task.study, _foci(layout, image_id), task.positive)
+
+
+def _slide(layout: Layout, task: PictureTask) -> Picture:
+    image_id, field = task.row.image_id, open_row(task.study, task.row)
+    plane = np.load(layout.small_picture(image_id))
+    return slide_overlay(field, task.study, layout.labels(image_id), plane, task.positive)
+
+
+def _task(checked: Checked, layout: Layout, part: Part, gates: Gates) -> PictureTask:
     positive = _positive(part, gates)
-    hashes = [entry["sha256"] for entry in part.marker["files"]]
-    key = picture_key(part.marker["measurement_key"], hashes, positive)
-    return PictureTask(part.row, study, layout.root, positive, key)
+    key = picture_key(part.marker["measurement_key"], positive)
+    is_slide = part.image_id in checked.slides
+    return PictureTask(part.row, checked.study, layout.root, positive, key, is_slide)
 
 
 def _positive(part: Part, gates: Gates) -> dict[str, tuple[int, ...] | None]:

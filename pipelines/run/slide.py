@@ -8,18 +8,21 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from pipelines.field.pixels import Grey
 from pipelines.field.summary import NO_CELLS
-from pipelines.files import put_folder
+from pipelines.files import put_folder, replacing
 from pipelines.images import Field, open_field
 from pipelines.overlay import draw_overlay, save_png
-from pipelines.overlay.outlines import Picture
+from pipelines.overlay.outlines import Picture, Positive
 from pipelines.run.image import Part, Stage, attempt, same_files, write_marker
 from pipelines.run.layout import Layout
 from pipelines.run.provenance import FileStamp, fingerprint
-from pipelines.run.task import ImageOutcome, ImageTask
+from pipelines.run.task import ImageOutcome, ImageTask, picture_key
 from pipelines.slide.cells import Measuring, measure_cells_of
 from pipelines.slide.cluster import Each
-from pipelines.slide.job import SlideJob, SlideSettings
+from pipelines.slide.job import SlideSettings, picture_step
 from pipelines.slide.segmenting import (
     Say,
     plan_slide,
@@ -29,7 +32,7 @@ from pipelines.slide.segmenting import (
 )
 from pipelines.slide.stored import StoredSlide
 from pipelines.study import Study
-from pipelines.study.settings import ExpandedCells, VoronoiCells
+from pipelines.study.settings import ExpandedCells, NucleiAsCells, VoronoiCells
 
 
 def process_slide(task: ImageTask, each: Each, say: Say = lambda _: None) -> ImageOutcome:
@@ -70,7 +73,10 @@ def _work(
     n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say)
     stage.now = "write"
     if not kept:
-        save_png(layout.qc(row.image_id), _overlay(job))
+        plane = small_picture(job)
+        _keep(layout.small_picture(row.image_id), plane)
+        picture = slide_overlay(field, study, job.store, plane, {})
+        save_png(layout.qc(row.image_id), picture, picture_key(task.measurement_key, {}))
         put_folder(job.store, labels)
     write_marker(task, stamps, n_cells, None, _summary(field, n_cells))
     shutil.rmtree(work, ignore_errors=True)
@@ -110,17 +116,36 @@ def _fits(part: Part, task: ImageTask, stamps: list[FileStamp]) -> bool:
     return part["segmentation_key"] == task.segmentation_key and same_files(part, stamps)
 
 
-def _overlay(job: SlideJob) -> Picture:
-    """The slide reduced to some 2,000 px, with outlines."""
-    step, size = job.picture_step, job.field.pixel_size_um
+def slide_overlay(
+    field: Field, study: Study, store: Path, plane: Grey, positive: Positive
+) -> Picture:
+    """Draw a slide reduced to some 2,000 px, with outlines and positive cells.
+
+    Args:
+        field: the slide.
+        study: the settings.
+        store: OME-Zarr of its labels.
+        plane: every so-manieth pixel of the segmented channel.
+        positive: by marker; empty where the study has no positivity.
+    """
+    nuclei, step, size = study.segmentation.nuclei, picture_step(field.shape), field.pixel_size_um
+    assert nuclei is not None  # held by slide_problems
+    with_cells = not isinstance(study.segmentation.cells, NucleiAsCells)
     return draw_overlay(
-        {job.settings.channel: small_picture(job)},
+        {nuclei.channel: plane},
         None,
-        small_labels(job.store, "nuclei", step),
-        small_labels(job.store, "cells", step) if job.settings.reach_px else None,
+        small_labels(store, "nuclei", step),
+        small_labels(store, "cells", step) if with_cells else None,
+        positive=positive,
         pixel_size_um=None if size is None else size * step,
-        title=job.field.image_id,
+        title=field.image_id,
     )
+
+
+def _keep(path: Path, plane: Grey) -> None:
+    """The small picture's pixels, so that drawing it again reads no slide."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, plane)
 
 
 def _summary(field: Field, n_cells: int) -> dict[str, str | float | int | None]:

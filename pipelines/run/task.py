@@ -3,7 +3,7 @@
 Light to import: the process that plans a run needs neither pixels nor measurements.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,6 +74,7 @@ class PictureTask:
         output: folder of the run.
         positive: marker -> ids of its positive cells, None where no cell could be judged.
         key: see `picture_key`.
+        is_slide: drawn reduced, from pixels that were kept for it.
     """
 
     row: ImageRow
@@ -81,6 +82,7 @@ class PictureTask:
     output: Path
     positive: Mapping[str, tuple[int, ...] | None]
     key: str
+    is_slide: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,14 @@ def lost_picture(task: PictureTask) -> PictureOutcome:
     return PictureOutcome(task.row.image_id, "the process that drew it was killed")
 
 
-def picture_key(
-    measurement_key: str,
-    hashes: Sequence[str],
-    positive: Mapping[str, tuple[int, ...] | None],
-) -> str:
-    """Fingerprint of what a picture shows.
+def picture_key(measurement_key: str, positive: Mapping[str, tuple[int, ...] | None]) -> str:
+    """Fingerprint of what a picture shows; a changed file needs none, being measured anew.
 
     Args:
         measurement_key: of the image's part.
-        hashes: of the image's files.
         positive: as in `PictureTask`; empty where the study has no positivity.
     """
-    return fingerprint(measurement_key, list(hashes), dict(positive))
+    return fingerprint(measurement_key, dict(positive))
 
 
 def work_on(task: ImageTask) -> ImageOutcome:

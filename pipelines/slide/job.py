@@ -19,6 +19,14 @@ from segmentation.slides.grid import Block, Box, Shape, blocks
 _PICTURE_PX = 2048
 
 
+def picture_step(shape: Shape) -> int:
+    """Every which pixel of a slide is drawn in its small picture: a power of two."""
+    step = 1
+    while max(shape) > step * _PICTURE_PX:
+        step *= 2
+    return step
+
+
 @dataclass(frozen=True)
 class SlideSettings:
     """How a slide's objects are found, in pixels; picklable.
@@ -84,11 +92,8 @@ class SlideJob:
 
     @property
     def picture_step(self) -> int:
-        """Every which pixel is drawn in the small picture: a power of two."""
-        step = 1
-        while max(self.shape) > step * _PICTURE_PX:
-            step *= 2
-        return step
+        """Every which pixel is drawn in the small picture: see `picture_step`."""
+        return picture_step(self.shape)
 
     @property
     def store(self) -> Path:

@@ -171,6 +171,20 @@ def test_what_slides_do_not_have_is_refused_by_the_check(tmp_path, change, messa
         checked.raise_errors()
 
 
+def test_the_picture_shows_positive_cells_without_reading_the_slide(undisturbed, tmp_path):
+    import shutil
+
+    shutil.copytree(undisturbed, tmp_path / "copy")
+    path, out = tmp_path / "copy" / "study.yaml", tmp_path / "copy" / "out"
+    plain, text = (out / "qc/slide.png").read_bytes(), path.read_text()
+    path.write_text(text + "positivity: {big: {of: nucleus_area_um2, rule: fixed, value: 150}}\n")
+    assert run(path, out).lost_pictures == ()
+    assert (out / "qc/slide.png").read_bytes() != plain
+    path.write_text(text)
+    assert run(path, out).kept == 1
+    assert (out / "qc/slide.png").read_bytes() == plain
+
+
 def test_segment_without_a_study(tmp_path, monkeypatch):
     study(tmp_path)
     monkeypatch.setattr("pipelines.segment_files.SLIDE_ABOVE_PX", 60000)
