@@ -25,6 +25,7 @@ measurements:
   - {{type: morphology}}
   - {{type: intensity, channel: dna, compartments: [nucleus, cytoplasm]}}
   - {{type: foci, channel: dna, sigma_px: 1.5, threshold: {threshold}}}
+  - {{type: chromatin, channel: dna}}
 {more}
 """
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from measurements.beta_gal import BetaGal as MeasuredBetaGal
 from measurements.blocks import touches_edge
+from measurements.chromatin import ChromatinSettings, measure_chromatin
 from measurements.columns import Column, Measured, in_physical_units
 from measurements.foci import measure_foci
 from measurements.foci_pan_nuclear import PanNuclearSettings
@@ -31,6 +32,7 @@ from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
 from pipelines.study.reporters import Reporters
 from pipelines.study.settings import (
+    Chromatin,
     CytoplasmRing,
     Foci,
     Intensity,
@@ -132,6 +134,8 @@ def measure_cells(
             cells |= _morphology(compartments, with_cells=_cells_are_more(study))
         elif isinstance(measurement, Intensity):
             cells |= _intensity(measurement, pixels, compartments, around)
+        elif isinstance(measurement, Chromatin):
+            cells |= _chromatin(measurement, pixels, compartments["nucleus"], around)
         elif isinstance(measurement, Foci):
             per_cell, per_focus = _foci(measurement, pixels, compartments, around)
             cells |= per_cell
@@ -213,6 +217,17 @@ def _stain(pixels: Pixels, labels: Labels, study: Study, place: Place) -> Measur
     nuclear_ring = compartments["cytoplasm"] if study.segmentation.cytoplasm is not None else None
     around = Surroundings.of(pixels, labels, study, place)
     return measure_stain(settings, pixels, compartments["cell"], nuclear_ring, around)
+
+
+def _chromatin(
+    settings: Chromatin, pixels: Pixels, nuclei: Regions, around: Surroundings
+) -> Measured:
+    plane, channel = pixels.planes[settings.channel], settings.channel
+    scale = settings.in_px("scale", pixels.pixel_size_um)
+    level = around.background(plane, channel, "field").level
+    return measure_chromatin(
+        plane, channel, nuclei, level, ChromatinSettings(scale, settings.condensed)
+    )
 
 
 def _foci(

@@ -1,15 +1,18 @@
-"""What only the whole study can tell of a cell or an image: debris, unusual numbers of cells."""
+"""What only the whole study can tell: debris, DNA in units of G1, unusual numbers of cells."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.columns import PX_SUFFIX, UM_SUFFIX
+from measurements.chromatin import DNA_CONTENT
+from measurements.columns import PX_SUFFIX, UM_SUFFIX, Column
 from measurements.outliers import DEBRIS, OutlierLimits, count_outliers, find_debris
+from measurements.ploidy import DNA_INDEX, dna_index
 from measurements.quality import NUCLEUS_BRIGHTNESS
 from pipelines.run.parts import Part
 from pipelines.study import Study
+from pipelines.study.settings import Chromatin
 
 AREAS = ("nucleus_area" + UM_SUFFIX[2], "nucleus_area" + PX_SUFFIX[2])
 
@@ -24,7 +27,11 @@ def judge(study: Study, parts: Sequence[Part]) -> list[Part]:
     if not parts:
         return []
     batches = _batches(study, parts)
-    return _with_debris(study, _with_count_outliers(parts, batches), batches)
+    judged = _with_debris(study, _with_count_outliers(parts, batches), batches)
+    for measurement in study.measurements:
+        if isinstance(measurement, Chromatin):
+            judged = _with_dna_index(measurement.channel, judged, batches)
+    return judged
 
 
 def _batches(study: Study, parts: Sequence[Part]) -> NDArray[np.intp]:
@@ -65,8 +72,22 @@ def _with_debris(study: Study, parts: list[Part], batches: NDArray[np.intp]) -> 
         np.repeat(batches, counts)[whole],
         OutlierLimits(),
     )
-    pieces = np.split(found, np.cumsum(counts)[:-1])
-    return [part.adding({DEBRIS: piece}) for part, piece in zip(parts, pieces, strict=True)]
+    return _adding(parts, DEBRIS, found)
+
+
+def _with_dna_index(channel: str, parts: list[Part], batches: NDArray[np.intp]) -> list[Part]:
+    """DNA content in units of the batch's G1 peak, told by whole nuclei that are no debris."""
+    whole = _of_all(parts, "touches_border") != 1
+    if DEBRIS.name in parts[0].names:
+        whole &= _of_all(parts, DEBRIS.name) != 1
+    content = _of_all(parts, DNA_CONTENT.bind(channel=channel).name)
+    of_cells = np.repeat(batches, [part.n_cells for part in parts])
+    return _adding(parts, DNA_INDEX.bind(channel=channel), dna_index(content, whole, of_cells))
+
+
+def _adding(parts: list[Part], column: Column, values: NDArray[np.generic]) -> list[Part]:
+    pieces = np.split(values, np.cumsum([part.n_cells for part in parts])[:-1])
+    return [part.adding({column: piece}) for part, piece in zip(parts, pieces, strict=True)]
 
 
 def _of_all(parts: Sequence[Part], name: str) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from pipelines.study.problems import Problem, error, warning
 from pipelines.study.reporters import Reporters
 from pipelines.study.reporters_check import reporter_problems
 from pipelines.study.samples import ImageRow, Samples, join_samples
-from pipelines.study.settings import Foci, Intensity
+from pipelines.study.settings import Chromatin, Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
 from segmentation.catalogue import known_model_names
 
@@ -104,7 +104,7 @@ def _channel_problems(study: Study) -> list[Problem]:
     uses += [
         (f"measurements.{i}", m.channel)
         for i, m in enumerate(study.measurements)
-        if isinstance(m, Intensity | Foci)
+        if isinstance(m, Intensity | Foci | Chromatin)
     ]
     uses += [
         (f"measurements.{i}", channel)

@@ -146,6 +146,27 @@ class Foci(Lengths):
         return data
 
 
+class Chromatin(Lengths):
+    """Texture, condensed spots (SAHF) and DNA content of every nucleus."""
+
+    type: Literal["chromatin"]
+    channel: ChannelName
+    """Channel of the DNA stain."""
+    scale_um: Positive | None = None
+    """Smallest detail that the optics resolve, in µm; 2.0 px where neither is given."""
+    scale_px: Positive | None = None
+    """The same in px."""
+    condensed: Annotated[float, Field(gt=1)] = 1.5
+    """Times the nucleus's own level from which chromatin counts as condensed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_scale(cls, data: object) -> object:
+        if isinstance(data, dict) and not {"scale_um", "scale_px"} & data.keys():
+            return {**data, "scale_px": 2.0}
+        return data
+
+
 class StainControls(Settings):
     """Stained control images that the colour of the precipitate is estimated from, once a study."""
 
@@ -183,5 +204,5 @@ class BetaGal(Settings):
 
 
 Measurement = Annotated[
-    Morphology | Intensity | Foci | BetaGal | Reporters, Field(discriminator="type")
+    Morphology | Intensity | Foci | Chromatin | BetaGal | Reporters, Field(discriminator="type")
 ]

@@ -81,6 +81,13 @@ def test_an_images_flags_are_defined(done):
     assert flags == of_channel | {"no_cells", "too_few_cells", "too_many_cells"}
 
 
+def test_dna_is_in_units_of_g1_only_where_enough_cells_tell(done):
+    cells = pl.read_parquet(done[1].cells)
+    assert (cells["dna_dna_content"] > 0).all()
+    assert cells.height < 200
+    assert cells["dna_dna_index"].is_nan().all()
+
+
 def test_cell_ids_are_the_labels(done):
     from pipelines.labels_store import read_labels
 
