@@ -45,7 +45,7 @@ DEBRIS = Column(
     "The nucleus is hardly one: far smaller than those of its batch, or unusual in two of size "
     "(small), outline (not convex) and brightness (dim or bright). Dead cells are among them.",
     "[judgement] area under a quarter of the median, or two of: log area 3.5 robust SD below the "
-    "median, log (1 - solidity) 3.5 above it, log brightness 3.5 from it",
+    "median, solidity under 0.85 with log (1 - solidity) 3.5 above it, log brightness 3.5 from it",
 )
 
 
@@ -57,6 +57,7 @@ class OutlierLimits:
         deviations: robust SD from the median.
         smallest_nucleus: share of the median area under which nothing is a nucleus: the smallest
             nuclei of a tissue (lymphocytes beside hepatocytes) are about 0.4 of its largest kind.
+        convex: solidity from which an outline is never unusual: pixels make small nuclei ragged.
         images: fewest images that tell what is usual.
         cells: fewest cells that do.
         area_sd: least SD of log area: that of a growing population between G1 and G2.
@@ -66,6 +67,7 @@ class OutlierLimits:
 
     deviations: float = 3.5
     smallest_nucleus: float = 0.25
+    convex: float = 0.85
     images: int = 5
     cells: int = 50
     area_sd: float = 0.2
@@ -151,7 +153,7 @@ def _unusual(
     )
     z = (logs - centres[:, None]) / spreads[:, None]
     small = z[0] < -limits.deviations
-    ragged = z[1] > limits.deviations
+    ragged = (z[1] > limits.deviations) & (logs[1] > np.log(1 - limits.convex))
     # A nucleus that is no brighter than the background has no logarithm, and is unusual.
     odd_light = (np.abs(z[2]) > limits.deviations) | (brightness <= 0)
     tiny = logs[0] - centres[0] < np.log(limits.smallest_nucleus)

@@ -13,6 +13,10 @@ and differs between them; rank correlation hardly does.
 * Z' = 1 - 3 (SD of positives + SD of negatives) / |difference of means|, over the control wells
   (Zhang, Chung & Oldenburg 1999, J Biomol Screen 4:67).
 * Spearman's rho of the wells' values with the dose, over the 72 dosed wells that are no control.
+
+The gate: a cell is positive above the 95th percentile of the cells of the 16 negative control
+wells. Each of these is judged by the other 15, so that its positive fraction says how far 5 % hold
+in a well that the gate has not seen.
 """
 
 import argparse
@@ -30,6 +34,8 @@ from pipelines.run.layout import Layout
 DATA = Path(__file__).parents[3] / "shared" / "data"
 RATIO = "gfp_nucleus_cytoplasm_ratio"
 INDEX = "gfp_translocation_index"
+OBSERVED = "translocated_positive_fraction"
+CORRECTED = "translocated_positive_corrected_fraction"
 STUDY = """
 study: translocation-plate
 samples: {table}
@@ -41,6 +47,9 @@ segmentation:
   cytoplasm: {{gap_px: 1, width_px: 5}}
 measurements:
   - {{type: intensity, channel: gfp, compartments: [nucleus, cytoplasm], background: field}}
+positivity:
+  translocated: {{of: gfp_translocation_index, controls: {{control: -1}}, percentile: 95}}
+statistics: {{unit: well, factors: [dose], reference: {{dose: 0}}}}
 roots: [{roots}]
 """
 
@@ -58,12 +67,13 @@ def main() -> None:
     wells = read_wells(Layout(output / "results").table("images"))
     print("Translocation of GFP into the nucleus, 96 wells of the SBS plate; one value a well.")
     ratio, index = (report(wells, outcome) for outcome in (RATIO, INDEX))
+    gate = report_gate(wells, Layout(output / "results").table("thresholds"))
     print(
         "\nBeside it: a crude Otsu-and-ring measure on the same wells, Z' 0.61 and Spearman 0.92;"
     )
     print("the nuclear to cytoplasmic GFP ratio of BBBC013, which has this plate's layout, as the")
     print("OpenHCS authors' trial of 2026 reports it: Z' 0.751 (wortmannin) and 0.554 (LY294002).")
-    print(json.dumps({**index, "ratio": ratio}))
+    print(json.dumps({**index, "ratio": ratio, "gate": gate}))
 
 
 def write_study(plate: Path, output: Path) -> Path:
@@ -91,6 +101,7 @@ def read_wells(images: Path) -> list[dict[str, float]]:
     return [
         {"dose": float(row["dose"]), "control": float(row["control"]), "upper": row["well"] < "E"}
         | {outcome: float(row[f"{outcome}_median"]) for outcome in (RATIO, INDEX)}
+        | {name: float(row[name]) for name in (OBSERVED, CORRECTED)}
         for row in rows
     ]
 
@@ -119,6 +130,44 @@ def report(wells: list[dict[str, float]], outcome: str) -> dict[str, float]:
         f"{figures['spearman']:.3f}"
     )
     return figures
+
+
+def report_gate(wells: list[dict[str, float]], thresholds: Path) -> dict[str, float]:
+    """Print the threshold and the positive fractions by dose; return their figures."""
+    with thresholds.open(newline="") as file:
+        gates = list(csv.DictReader(file))
+    [gate] = [row for row in gates if not row["left_out_unit"]]
+    apart = [float(row["threshold"]) for row in gates if row["left_out_unit"]]
+    dose, control, observed, corrected = (
+        np.array([well[name] for well in wells])
+        for name in ("dose", "control", OBSERVED, CORRECTED)
+    )
+    print(
+        f"\nGate at {float(gate['threshold']):.3f} ({float(gate['ci_low']):.3f} to "
+        f"{float(gate['ci_high']):.3f}) from {gate['n_cells']} cells of {(control == -1).sum()} "
+        f"wells; leaving one well out {min(apart):.3f} to {max(apart):.3f}"
+    )
+    print("positive cells by dose: observed, corrected, SD of wells")
+    for level in np.unique(dose):
+        mine = dose == level
+        sd = observed[mine].std(ddof=1)
+        print(
+            f"  {level:4.0f}  {observed[mine].mean():6.1%}  {corrected[mine].mean():6.1%}  {sd:.1%}"
+        )
+    negative, positive = observed[control == -1], observed[control == 1]
+    return {
+        "threshold": float(gate["threshold"]),
+        "ci_low": float(gate["ci_low"]),
+        "ci_high": float(gate["ci_high"]),
+        "control_cells": int(gate["n_cells"]),
+        "negative_observed": float(negative.mean()),
+        "negative_corrected": float(corrected[control == -1].mean()),
+        "negative_sd": float(negative.std(ddof=1)),
+        "positive_observed": float(positive.mean()),
+        "positive_sd": float(positive.std(ddof=1)),
+        "z_prime": z_prime(positive, negative),
+        "spearman": float(spearmanr(dose[control == 0], observed[control == 0]).statistic),
+    }
 
 
 def z_prime(positive: np.ndarray, negative: np.ndarray) -> float:

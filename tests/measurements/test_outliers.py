@@ -79,6 +79,7 @@ def test_good_nuclei_are_seldom_debris():
         (1.0, 0.6, 6000, True),  # ragged and glaring: dirt
         (0.4, 0.95, 500, False),  # a lymphocyte
         (1.0, 0.7, 500, False),  # a lobed nucleus
+        (1.0, 0.87, 6000, False),  # bright, and ragged by its pixels
         (3.0, 0.96, 500, False),  # a large senescent nucleus
         (1.0, 0.95, 3000, False),  # bright alone
         (0.3, 0.95, -5, True),  # small, and nothing above the background
@@ -122,7 +123,7 @@ def test_arrays_of_other_cells_are_refused():
 
 
 def test_the_definition_names_its_numbers():
-    for number in ("quarter", "3.5"):
+    for number in ("quarter", "3.5", str(LIMITS.convex)):
         assert number in DEBRIS.source
     assert LIMITS.smallest_nucleus == 0.25
     assert LIMITS.deviations == 3.5
