@@ -1,4 +1,4 @@
-"""The demo: small studies of real images that ship with senescope, run and reported together."""
+"""The demo: small studies that ship with senescope or are simulated, run and reported together."""
 
 import os
 from importlib.resources import as_file, files
@@ -13,9 +13,10 @@ from pipelines.report import build_report
 from pipelines.run.layout import Layout
 from pipelines.run.steps import RunSummary
 
-STUDIES = ("nuclei", "h2ax", "translocation")
+REAL = ("nuclei", "h2ax", "translocation")
+SIMULATED = "beta_gal"
 MOST_WORKERS = 2
-TITLE = "senescope demo: three small studies of real images"
+TITLE = "senescope demo: three small studies of real images and one of simulated ones"
 
 
 def run_demo(output: Path, workers: int | None = None) -> int:
@@ -32,12 +33,25 @@ def run_demo(output: Path, workers: int | None = None) -> int:
     console = Console(stderr=True)
     count = workers or min(MOST_WORKERS, os.cpu_count() or 1)
     summaries = []
-    for name in STUDIES:
+    for name in REAL:
         with as_file(files("pipelines.demo") / "data" / name) as folder:
             summaries.append(run_with_progress(folder / "study.yaml", output / name, workers=count))
+    simulated = _simulate(console, output, count)
+    summaries.append(run_with_progress(simulated, output / SIMULATED, workers=count))
     report = build_report([s.output for s in summaries], Layout(output.resolve()).report, TITLE)
     _say_what_there_is(console, summaries, report)
     return sum(summary.n_failed for summary in summaries)
+
+
+def _simulate(console: Console, output: Path, workers: int) -> Path:
+    """The study file of the simulated study, whose pictures are made now."""
+    # Imported here: the first image of the others need not wait for it.
+    from pipelines.demo.simulated import write_beta_gal
+
+    folder = output / f"{SIMULATED}-images"
+    text = f"simulating pictures of SA-β-Gal in {folder}: no real cells"
+    console.print(escape(text), highlight=False, soft_wrap=True)
+    return write_beta_gal(folder, workers)
 
 
 def _say_what_there_is(console: Console, summaries: list[RunSummary], report: Path) -> None:

@@ -140,7 +140,7 @@ def test_the_demo(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert "Report of all" in done.stderr
     report = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
-    for title in ("γH2AX", "translocation", "annotation"):
+    for title in ("γH2AX", "translocation", "annotation", "no real cells, no real donors"):
         assert title in report
     scores = read_csv(tmp_path / "demo" / "nuclei" / "tables" / "images.csv")
     assert np.mean([float(row["score_ap50"]) for row in scores]) > 0.6
@@ -149,3 +149,6 @@ def test_the_demo(tmp_path: Path):
     wells = read_csv(tmp_path / "demo" / "translocation" / "tables" / "groups.csv")
     ratio = {float(w["dose"]): float(w["gfp_nucleus_cytoplasm_ratio_mean"]) for w in wells}
     assert ratio[10] > ratio[0]
+    stained = read_csv(tmp_path / "demo" / "beta_gal" / "tables" / "groups.csv")
+    share = {row["culture"]: float(row["beta_gal_positive_corrected_fraction"]) for row in stained}
+    assert share["werner"] > share["healthy"] + 0.2  # simulated: about 0.5 against 0.1
