@@ -269,7 +269,7 @@ def demo(
     ),
     workers: Workers = None,
 ) -> None:
-    """Run three small studies of real images and one of simulated ones, and report them."""
+    """Run three small studies of real images and two of simulated ones, and report them."""
     from pipelines.run.workers import warm_up
 
     warm_up()

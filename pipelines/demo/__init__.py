@@ -14,9 +14,10 @@ from pipelines.run.layout import Layout
 from pipelines.run.steps import RunSummary
 
 REAL = ("nuclei", "h2ax", "translocation")
-SIMULATED = "beta_gal"
+SIMULATED = {"beta_gal": "SA-β-Gal", "reporters": "mCherry, GFP and p21"}
+SEED = 2024
 MOST_WORKERS = 2
-TITLE = "senescope demo: three small studies of real images and one of simulated ones"
+TITLE = "senescope demo: three small studies of real images and two of simulated ones"
 
 
 def run_demo(output: Path, workers: int | None = None) -> int:
@@ -36,21 +37,27 @@ def run_demo(output: Path, workers: int | None = None) -> int:
     for name in REAL:
         with as_file(files("pipelines.demo") / "data" / name) as folder:
             summaries.append(run_with_progress(folder / "study.yaml", output / name, workers=count))
-    simulated = _simulate(console, output, count)
-    summaries.append(run_with_progress(simulated, output / SIMULATED, workers=count))
+    for name in SIMULATED:
+        study = _simulate(console, output / f"{name}-images", name, count)
+        summaries.append(run_with_progress(study, output / name, workers=count))
     report = build_report([s.output for s in summaries], Layout(output.resolve()).report, TITLE)
     _say_what_there_is(console, summaries, report)
     return sum(summary.n_failed for summary in summaries)
 
 
-def _simulate(console: Console, output: Path, workers: int) -> Path:
-    """The study file of the simulated study, whose pictures are made now."""
+def _simulate(console: Console, folder: Path, name: str, workers: int) -> Path:
+    """The study file of a simulated study, whose pictures are made now where they are missing."""
     # Imported here: the first image of the others need not wait for it.
     from pipelines.demo.simulated import write_beta_gal
+    from pipelines.simulate import write_study
 
-    folder = output / f"{SIMULATED}-images"
-    text = f"simulating pictures of SA-β-Gal in {folder}: no real cells"
+    study = folder / "study.yaml"
+    if name == "reporters" and study.is_file():
+        return study
+    text = f"simulating pictures of {SIMULATED[name]} in {folder}: no real cells"
     console.print(escape(text), highlight=False, soft_wrap=True)
+    if name == "reporters":
+        return write_study(name, folder, SEED, workers=workers)
     return write_beta_gal(folder, workers)
 
 

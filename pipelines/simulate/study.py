@@ -1,12 +1,16 @@
 """Write a whole simulated study: images, sample table, study file, truth and a warning label."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import polars as pl
 import yaml
 
-from pipelines.errors import StudyError
+from pipelines.errors import SenescopeError, StudyError
+from pipelines.run.workers import Workers
 from pipelines.simulate.designs import (
     Sample,
     StudyDesign,
@@ -59,7 +63,32 @@ CONTROLS = {
 }
 
 
-def write_study(assay: str, directory: Path, seed: int, design: StudyDesign | None = None) -> Path:
+@dataclass(frozen=True, slots=True)
+class FieldToWrite:
+    """One image that is to be simulated and written.
+
+    Attributes:
+        name: stem of its files.
+        simulate: gives the image of a seed.
+        seed: seed of the image.
+        assay: one of `ASSAYS`; decides which channels share a file.
+        directory: folder of the study.
+    """
+
+    name: str
+    simulate: Callable[[int], Simulated]
+    seed: int
+    assay: str
+    directory: Path
+
+
+def write_study(
+    assay: str,
+    directory: Path,
+    seed: int,
+    design: StudyDesign | None = None,
+    workers: int = 1,
+) -> Path:
     """Simulate a small study and write it.
 
     Args:
@@ -67,25 +96,30 @@ def write_study(assay: str, directory: Path, seed: int, design: StudyDesign | No
         directory: folder to write to; made if missing, and refused if it holds a study.
         seed: seed of everything; 0 or more.
         design: numbers of donors, clones and images, and effects; None for the default.
+        workers: images simulated at the same time.
 
     Returns:
         Path of the study file.
 
     Raises:
         StudyError: the assay is unknown, the seed negative, or the folder holds a study.
+        SenescopeError: a process that simulated an image was killed.
     """
     _check(assay, directory, seed)
     samples = ASSAYS[assay](design or StudyDesign(), seed)
     for folder in (directory / "images", directory / "truth"):
         folder.mkdir(parents=True, exist_ok=True)
-    tables: dict[str, Mapping[str, Table]] = {}
-    for number, sample in enumerate(samples):
-        simulated = sample.simulate(_image_seed(seed, number))
-        _write_field(directory, assay, sample.name, simulated)
-        tables[sample.name] = simulated.truth
+    fields = [
+        FieldToWrite(sample.name, sample.simulate, _image_seed(seed, number), assay, directory)
+        for number, sample in enumerate(samples)
+    ]
     if assay == "reporters":
-        tables |= _write_controls(directory, seed)
-    write_tables(directory / "truth", tables)
+        fields += _plan_controls(directory, seed)
+    pool: Workers[FieldToWrite, tuple[str, Mapping[str, Table]]] = Workers(
+        write_field, _lost, workers
+    )
+    truth = dict(map(write_field, fields) if workers == 1 else pool.map(fields))
+    write_tables(directory / "truth", {field.name: truth[field.name] for field in fields})
     _sample_table(assay, samples).write_csv(directory / "samples.csv")
     _truth_table(samples).write_csv(directory / "truth" / "samples.csv")
     readme = README.format(assay=assay, seed=seed)
@@ -112,12 +146,21 @@ def _image_seed(seed: int, number: int) -> int:
     return int(part_rng(seed, "image", number).integers(2**31))
 
 
-def _write_field(directory: Path, assay: str, name: str, simulated: Simulated) -> None:
-    """Write a field's images and its true labels."""
-    for column, channels in FILES[assay].items():
-        write_image(directory / _image_path(name, column), simulated, channels)
+def write_field(field: FieldToWrite) -> tuple[str, Mapping[str, Table]]:
+    """Simulate one image, write it and its true labels; return its name and what is known of it."""
+    simulated = field.simulate(field.seed)
+    for column, channels in FILES[field.assay].items():
+        write_image(field.directory / _image_path(field.name, column), simulated, channels)
     for kind, labels in simulated.labels.items():
-        write_labels(directory / "truth" / f"{name}_{kind}.tif", labels)
+        write_labels(field.directory / "truth" / f"{field.name}_{kind}.tif", labels)
+    return field.name, simulated.truth
+
+
+def _lost(field: FieldToWrite) -> NoReturn:
+    raise SenescopeError(
+        f"the process that simulated {field.name} was killed, most likely because memory ran out; "
+        "simulate fewer images at a time (--workers 1)"
+    )
 
 
 def _image_path(name: str, column: str) -> str:
@@ -125,18 +168,18 @@ def _image_path(name: str, column: str) -> str:
     return f"images/{name}{column.removeprefix('image')}.ome.tif"
 
 
-def _write_controls(directory: Path, seed: int) -> dict[str, Mapping[str, Table]]:
-    """Write the control images of the reporter study and their list."""
+def _plan_controls(directory: Path, seed: int) -> list[FieldToWrite]:
+    """Plan the control images of the reporter study, and write their list."""
     settings = reporter_controls(reporter_base())
-    tables, rows = {}, []
+    fields, rows = [], []
     for number, (name, control) in enumerate(CONTROLS.items()):
-        simulated = simulate_reporters(settings[control], _image_seed(seed, 10**6 + number))
-        _write_field(directory, "reporters", name, simulated)
-        tables[name] = simulated.truth
+        simulate = partial(simulate_reporters, settings[control])
+        image_seed = _image_seed(seed, 10**6 + number)
+        fields.append(FieldToWrite(name, simulate, image_seed, "reporters", directory))
         stained = UNLABELLED if control == "only_dapi" else control.removeprefix("only_")
         rows.append({"image": _image_path(name, "image"), STAINED: stained})
     pl.DataFrame(rows).write_csv(directory / "controls.csv")
-    return tables
+    return fields
 
 
 def _sample_table(assay: str, samples: list[Sample]) -> pl.DataFrame:

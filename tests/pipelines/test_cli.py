@@ -152,3 +152,6 @@ def test_the_demo(tmp_path: Path):
     stained = read_csv(tmp_path / "demo" / "beta_gal" / "tables" / "groups.csv")
     share = {row["culture"]: float(row["beta_gal_positive_corrected_fraction"]) for row in stained}
     assert share["werner"] > share["healthy"] + 0.2  # simulated: about 0.5 against 0.1
+    animals = read_csv(tmp_path / "demo" / "reporters" / "tables" / "groups.csv")
+    spread = {a["treatment"]: float(a["reporter_class_secondary_fraction"]) for a in animals}
+    assert spread["none"] < 0.05 < spread["il1r1_inhibitor"] < spread["vehicle"] - 0.05
