@@ -1,4 +1,8 @@
-"""Foci in nuclei as columns: one row a nucleus, zeros kept, and one row a focus."""
+"""Foci in nuclei as columns: one row a nucleus, zeros kept, and one row a focus.
+
+In two steps, since what is a focus is decided over all images of a batch: `measure_peaks` finds and
+measures everything that may be one in an image, `count_foci` applies the threshold.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,129 +10,120 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.columns import Column, Measured, area, position
+from measurements.columns import Column, Measured
 from measurements.errors import MeasurementError
-from measurements.foci_detection import Peaks, peaks_of
-from measurements.foci_pan_nuclear import PanNuclearSettings, is_pan_nuclear
+from measurements.foci_columns import (
+    AREA_FRACTION,
+    AT_LEAST,
+    COUNT,
+    FOCUS_AREA,
+    FOCUS_CONTRAST,
+    FOCUS_HEIGHT,
+    FOCUS_ID,
+    FOCUS_INTEGRATED,
+    FOCUS_PLANE,
+    FOCUS_SNR,
+    FOCUS_X,
+    FOCUS_Y,
+    INTEGRATED,
+    MEAN_CONTRAST,
+    NUCLEUS_AREA,
+    NUCLEUS_ID,
+    NUCLEUS_LEVEL,
+    NUCLEUS_NOISE,
+    NUCLEUS_VARIATION,
+    PAN_NUCLEAR,
+    THRESHOLD,
+)
+from measurements.foci_detection import Peaks, find_peaks
+from measurements.foci_pan_nuclear import is_pan_nuclear, level_and_variation
 from measurements.foci_response import band_pass, mean_noise
 from measurements.foci_settings import FociSettings
+from measurements.foci_threshold import Counts
 from measurements.regions import Floats, Regions, divide
-
-DETECTOR = "mask-normalised difference of Gaussians over local noise; measurements.foci_response"
-EXTENT = "watershed basin of the band-pass response, down to half of its peak"
-
-COUNT = Column(
-    "{channel}_foci_count", "count", "uint32", "Foci of {channel} in the nucleus.", DETECTOR
-)
-INTEGRATED = Column(
-    "{channel}_foci_integrated",
-    "a.u.·px",
-    "float64",
-    "Sum over all foci of the nucleus of {channel} above the local level of the nucleus.",
-    EXTENT,
-)
-AREA_FRACTION = Column(
-    "{channel}_foci_area_fraction",
-    "1",
-    "float64",
-    "Share of the nucleus that foci of {channel} cover.",
-    EXTENT,
-)
-MEAN_CONTRAST = Column(
-    "{channel}_foci_mean_contrast",
-    "a.u.",
-    "float64",
-    "Mean contrast of the nucleus's foci of {channel}; NaN without foci.",
-    DETECTOR,
-)
-THRESHOLD = Column(
-    "{channel}_foci_threshold",
-    "a.u.",
-    "float64",
-    "Band-pass response of {channel} above which a peak is a focus, on average over the nucleus.",
-    "threshold x noise; both from the image, or noise of the batch's controls where given",
-)
-PAN_NUCLEAR = Column(
-    "{channel}_pan_nuclear",
-    "flag",
-    "bool",
-    "The nucleus is bright in {channel} all over and even, so that it has no foci to count.",
-    "[judgement] mean above background over 3 x the reference and variation under 0.25; the "
-    "reference is given, or the median nucleus of the image",
-)
-
-CHANNEL = Column("channel", "key", "str", "Channel of the focus.", "study", aggregate=False)
-NUCLEUS_ID = Column(
-    "cell_id", "key", "uint32", "Label of the nucleus that the focus is in.", "labels",
-    aggregate=False,
-)  # fmt: skip
-FOCUS_ID = Column(
-    "focus_id", "key", "uint32", "Number of the focus in its image and channel, from 1.", "order",
-    aggregate=False,
-)  # fmt: skip
-FOCUS_PLANE = Column(
-    "plane", "1", "float64", "Plane of the stack that the focus is in; 0 is the first.", DETECTOR,
-    aggregate=False,
-)  # fmt: skip
-FOCUS_Y = position("y", "Row of the focus; 0 is the first pixel's centre.", DETECTOR)
-FOCUS_X = position("x", "Column of the focus; 0 is the first pixel's centre.", DETECTOR)
-FOCUS_AREA = area("area", "Pixels of the focus; in a stack, seen from above.", EXTENT)
-FOCUS_CONTRAST = Column(
-    "contrast",
-    "a.u.",
-    "float64",
-    "Grey value at the focus's peak less the nucleus's level around it.",
-    "peak - local background",
-)
-FOCUS_SNR = Column(
-    "snr",
-    "1",
-    "float64",
-    "Contrast of the focus over the SD of the nucleus around it, foci left out.",
-    "(peak - local background) / SD of the nucleus's texture and noise around it",
-)
-FOCUS_INTEGRATED = Column(
-    "integrated",
-    "a.u.·px",
-    "float64",
-    "Sum of grey values above the local level over the focus's pixels.",
-    EXTENT,
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Foci:
-    """Foci of one channel in one image.
+class Candidates:
+    """What may be a focus in one channel of one image, and what it is judged by.
 
     Attributes:
-        nuclei: one value a nucleus, in the rows of the regions; NaN (count 0) where the image
-            lacks the nucleus.
-        foci: one value a focus.
-        labels: int32, of the image's shape: focus_id on each focus's pixels, for pictures.
+        peaks: one value a peak.
+        nuclei: one value a nucleus, in the rows of the regions.
+        heights: `foci_threshold.count_heights` of all summits.
+        threshold: noise SDs that foci exceed if the image stands alone.
+        labels: int32, of the image's shape: focus_id on each peak's pixels.
     """
 
+    peaks: Measured
     nuclei: Measured
-    foci: Measured
+    heights: Counts
+    threshold: float
     labels: NDArray[np.int32]
 
 
-def measure_foci(
-    image: NDArray[Any],
-    channel: str,
-    nuclei: Regions,
-    background: Floats,
-    settings: FociSettings,
-    pan_nuclear: PanNuclearSettings,
-) -> Foci:
-    """Find and measure the foci of one channel.
+@dataclass(frozen=True, slots=True)
+class FociRule:
+    """What makes a peak a focus.
+
+    Attributes:
+        threshold: noise SDs that its height exceeds; NaN where none could be had, which leaves
+            counts missing.
+        usual_level: mean above background of a usual nucleus, grey values; NaN where unknown,
+            which calls no nucleus stained all over.
+    """
+
+    threshold: float
+    usual_level: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PeakValues:
+    """Peaks of an image; one value each.
+
+    Attributes:
+        row: row of the nucleus.
+        height: response over the noise around.
+        area: in any unit, that of the nuclei.
+        contrast: grey values.
+        integrated: grey values times pixels.
+    """
+
+    row: NDArray[np.int64]
+    height: Floats
+    area: Floats
+    contrast: Floats
+    integrated: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NucleusValues:
+    """Nuclei of an image; one value each.
+
+    Attributes:
+        area: in any unit, that of the peaks; 0 where the image lacks the nucleus.
+        noise: of the response, grey values.
+        level: mean above background, grey values.
+        variation: SD over mean at the scale of foci.
+    """
+
+    area: Floats
+    noise: Floats
+    level: Floats
+    variation: Floats
+
+
+def measure_peaks(
+    image: NDArray[Any], nuclei: Regions, background: Floats, settings: FociSettings
+) -> Candidates:
+    """Find and measure all that may be a focus in one channel.
 
     Args:
         image: one channel, (y, x) or (z, y, x), any real dtype.
-        channel: the channel's name in the columns.
         nuclei: regions of the nuclei, in the image or in a plane of it.
-        background: the channel's background for each nucleus, used for the pan-nuclear flag only.
-        settings: how foci are found.
-        pan_nuclear: when a nucleus counts as stained all over.
+        background: the channel's background for each nucleus, used to tell which are stained all
+            over.
+        settings: how foci are found. With a threshold, lower peaks are left out at once.
 
     Raises:
         MeasurementError: shapes or lengths that do not fit.
@@ -138,32 +133,75 @@ def measure_foci(
             f"Expected one background for each of {len(nuclei)} nuclei, got {background.shape}."
         )
     response = band_pass(image, nuclei, settings)
-    peaks = peaks_of(response, settings)
-    foci = _measure_each(peaks, channel, nuclei)
-    per_nucleus = _sum_up(foci, peaks, nuclei)
-    per_nucleus[THRESHOLD] = peaks.threshold * mean_noise(response, len(nuclei))
-    per_nucleus[PAN_NUCLEAR] = is_pan_nuclear(response, background, settings, pan_nuclear)
-    return Foci(
-        {column.bind(channel=channel): data for column, data in per_nucleus.items()},
-        foci,
-        peaks.labels,
+    peaks = find_peaks(response, settings)
+    level, variation = level_and_variation(response, background, settings)
+    per_nucleus: dict[Column, NDArray[Any]] = {
+        NUCLEUS_ID: nuclei.ids,
+        NUCLEUS_AREA: nuclei.areas.astype(np.float64),
+        NUCLEUS_NOISE: mean_noise(response),
+        NUCLEUS_LEVEL: level,
+        NUCLEUS_VARIATION: variation,
+    }
+    return Candidates(
+        _measure_each(peaks, nuclei), per_nucleus, peaks.all_heights, peaks.threshold, peaks.labels
     )
 
 
-def _measure_each(peaks: Peaks, channel: str, nuclei: Regions) -> dict[Column, NDArray[Any]]:
+def count_foci(
+    channel: str, where: str, peaks: PeakValues, nuclei: NucleusValues, rule: FociRule
+) -> tuple[Measured, NDArray[np.bool_]]:
+    """Apply a threshold to the peaks of one channel of an image.
+
+    Nuclei that are stained all over have no foci that could be counted: their counts are missing,
+    not 0, or the most damaged nuclei would lower the mean.
+
+    Args:
+        channel: its name in the columns.
+        where: what foci were looked for in, such as "in the stack", for the definition of counts.
+        peaks: what may be foci.
+        nuclei: the nuclei.
+        rule: the threshold.
+
+    Returns:
+        One value a nucleus, masked or NaN where there is none, and which peaks are foci.
+    """
+    n = nuclei.area.size
+    even = is_pan_nuclear(nuclei.level, nuclei.variation, rule.usual_level)
+    counted = (nuclei.area > 0) & ~even & np.isfinite(rule.threshold)
+    is_focus = (peaks.height > rule.threshold) & counted[peaks.row]
+    row = peaks.row[is_focus]
+
+    def total(values: Floats) -> Floats:
+        sums = np.bincount(row, values[is_focus], minlength=n)
+        return np.where(counted, sums, np.nan)
+
+    count = np.bincount(row, minlength=n).astype(np.uint32)
+    columns = {
+        COUNT: np.ma.MaskedArray(count, ~counted),
+        **{column: np.ma.MaskedArray(count >= m, ~counted) for m, column in AT_LEAST.items()},
+        INTEGRATED: total(peaks.integrated),
+        AREA_FRACTION: divide(total(peaks.area), nuclei.area),
+        MEAN_CONTRAST: divide(total(peaks.contrast), count),
+        THRESHOLD: rule.threshold * nuclei.noise,
+        PAN_NUCLEAR: even,
+    }
+    bound = {column.bind(channel=channel, where=where): v for column, v in columns.items()}
+    return bound, is_focus
+
+
+def _measure_each(peaks: Peaks, nuclei: Regions) -> Measured:
     n, axes = peaks.places.shape
-    numbers = np.arange(1, n + 1, dtype=np.uint32)
     pixels = np.flatnonzero(peaks.labels)
     owner = peaks.labels.ravel()[pixels] - 1
     plane = {FOCUS_PLANE: peaks.places[:, 0]} if axes == 3 else {}
     return {
-        CHANNEL: np.full(n, channel),
         NUCLEUS_ID: nuclei.ids[peaks.row],
-        FOCUS_ID: numbers,
+        FOCUS_ID: np.arange(1, n + 1, dtype=np.uint32),
         **plane,
         FOCUS_Y: peaks.places[:, -2],
         FOCUS_X: peaks.places[:, -1],
         FOCUS_AREA: _areas(peaks, pixels, owner),
+        FOCUS_HEIGHT: peaks.height,
         FOCUS_CONTRAST: peaks.contrast,
         FOCUS_SNR: peaks.snr,
         FOCUS_INTEGRATED: np.bincount(owner, peaks.above.ravel()[pixels], minlength=n),
@@ -171,24 +209,9 @@ def _measure_each(peaks: Peaks, channel: str, nuclei: Regions) -> dict[Column, N
 
 
 def _areas(peaks: Peaks, pixels: NDArray[np.int64], owner: NDArray[np.int32]) -> Floats:
-    """Pixels that each focus covers in the plane of the last two axes."""
-    in_plane = pixels % int(np.prod(peaks.labels.shape[-2:]))
-    seen = np.unique(np.stack([owner.astype(np.int64), in_plane]), axis=1)
-    return np.bincount(seen[0], minlength=len(peaks.row)).astype(np.float64)
-
-
-def _sum_up(
-    foci: dict[Column, NDArray[Any]], peaks: Peaks, nuclei: Regions
-) -> dict[Column, NDArray[Any]]:
-    def total(column: Column) -> Floats:
-        sums = np.bincount(peaks.row, foci[column], minlength=len(nuclei))
-        return sums.astype(np.float64)
-
-    present = nuclei.areas > 0
-    count = np.bincount(peaks.row, minlength=len(nuclei))
-    return {
-        COUNT: count.astype(np.uint32),
-        INTEGRATED: np.where(present, total(FOCUS_INTEGRATED), np.nan),
-        AREA_FRACTION: divide(total(FOCUS_AREA), nuclei.areas),
-        MEAN_CONTRAST: divide(total(FOCUS_CONTRAST), count),
-    }
+    """Pixels that each peak covers in the plane of the last two axes."""
+    if peaks.labels.ndim == 3:
+        # The same place in several planes counts once.
+        plane = int(np.prod(peaks.labels.shape[1:]))
+        owner = np.unique(owner.astype(np.int64) * plane + pixels % plane) // plane
+    return np.bincount(owner, minlength=len(peaks.row)).astype(np.float64)

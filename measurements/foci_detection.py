@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from skimage.segmentation import watershed
 
 from measurements.foci_response import Response, band_pass
@@ -15,6 +14,7 @@ from measurements.foci_smoothing import (
     box,
     filled,
     gaussian,
+    highest,
     ratio,
     scaled,
     step_for,
@@ -22,31 +22,51 @@ from measurements.foci_smoothing import (
     thinned_scales,
 )
 from measurements.foci_summits import Ints, first_pixels, fit_quadratics, is_summit
-from measurements.foci_threshold import USUAL, parting_height
+from measurements.foci_threshold import LOWEST, Counts, count_heights, parting_height
 from measurements.regions import Floats, Regions, divide
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peaks:
-    """Foci found.
+    """Peaks of the response that are foci, or that a threshold has yet to tell from texture.
 
     Attributes:
         places: (n, axes) position of each, sub-pixel, in the order of the image's axes.
         row: row of the nucleus in the table of nuclei.
+        height: response there, noise SDs.
         contrast: grey value at the peak less the nucleus's level around it.
         snr: contrast over the SD of the nucleus around it; NaN where foci leave nothing of it.
-        labels: int32 image: 1 + index of the focus on the pixels that belong to it.
+        labels: int32 image: 1 + index of the peak on the pixels that belong to it.
         above: image: grey value less the nucleus's level around, foci left out.
-        threshold: noise SDs that the response of each of them exceeds.
+        all_heights: `count_heights` of the image's summits, lower ones among them.
+        threshold: noise SDs that foci of this image exceed: the one given, or the image's own.
     """
 
     places: Floats
     row: Ints
+    height: Floats
     contrast: Floats
     snr: Floats
     labels: NDArray[np.int32]
     above: Image
+    all_heights: Counts
     threshold: float
+
+    def higher_than(self, threshold: float) -> "Peaks":
+        """The peaks above a threshold, noise SDs, and their pixels."""
+        kept = self.height > threshold
+        number = np.concatenate([[0], np.where(kept, np.cumsum(kept), 0)]).astype(np.int32)
+        return Peaks(
+            self.places[kept],
+            self.row[kept],
+            self.height[kept],
+            self.contrast[kept],
+            self.snr[kept],
+            number[self.labels],
+            self.above,
+            self.all_heights,
+            threshold,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,43 +85,51 @@ class Summits:
 
 
 def find_foci(image: NDArray[Any], nuclei: Regions, settings: FociSettings) -> Peaks:
-    """Find foci in every nucleus of an image.
+    """Find foci in every nucleus of an image that stands alone.
 
     Args:
         image: one channel, (y, x) or (z, y, x), any real dtype.
         nuclei: regions of the nuclei, in the image or in a plane of it.
         settings: scale and threshold.
     """
-    return peaks_of(band_pass(image, nuclei, settings), settings)
+    peaks = find_peaks(band_pass(image, nuclei, settings), settings)
+    return peaks.higher_than(peaks.threshold)
 
 
-def peaks_of(response: Response, settings: FociSettings) -> Peaks:
-    """Summits of the response above the threshold, with their extent."""
+def find_peaks(response: Response, settings: FociSettings) -> Peaks:
+    """Summits of the response, with their extent.
+
+    Where the settings have a threshold, those above it; else all that a batch's threshold may make
+    foci. What is around a peak is measured without the foci of the image's own threshold.
+    """
     sigmas = settings.sigmas(response.index.ndim)
     summits = summits_of(response, settings)
-    threshold = threshold_of(summits, settings)
-    found = summits.height > threshold
+    own = settings.threshold
+    if own is None:
+        own = parting_height(summits.height)
+    floor = LOWEST if settings.threshold is None else settings.threshold
+    found = summits.height > floor
     at = summits.at[found]
     where = tuple(at.T)
-    labels = _extents(response, at, threshold)
-    above, sd = _surroundings(response, labels, sigmas, settings)
+    labels = _extents(response, at, floor)
+    is_focus = np.concatenate([[False], summits.height[found] > own])
+    above, sd = _surroundings(response, is_focus[labels], sigmas, settings)
     contrast = above[where].astype(np.float64)
     return Peaks(
         places=at + summits.offset[found],
         row=response.index[where].astype(np.int64) - 1,
+        height=summits.height[found],
         contrast=contrast,
         snr=divide(contrast, sd[where].astype(np.float64)),
         labels=labels,
         above=above,
-        threshold=threshold,
+        all_heights=count_heights(summits.height),
+        threshold=own,
     )
 
 
 def summits_of(response: Response, settings: FociSettings) -> Summits:
-    """All local maxima that are round and the nucleus's own, however low.
-
-    Their heights, pooled over the images of a batch, are what `parting_height` takes.
-    """
+    """All local maxima that are round and the nucleus's own, however low."""
     sigmas = settings.sigmas(response.index.ndim)
     values = response.values
     candidates = (values > response.noise) & is_summit(values, sigmas)
@@ -113,41 +141,36 @@ def summits_of(response: Response, settings: FociSettings) -> Summits:
     return Summits(at, offset, divide(values[where], response.noise[where]))
 
 
-def threshold_of(summits: Summits, settings: FociSettings) -> float:
-    """Threshold in noise SDs: the one given, or where the summits' heights part."""
-    if settings.threshold is not None:
-        return settings.threshold
-    return USUAL if settings.noise is not None else parting_height(summits.height)
-
-
 def _spilled(
     response: Response, at: Ints, sigmas: tuple[float, ...], settings: FociSettings
 ) -> NDArray[np.bool_]:
-    """Whether a peak is light of a touching nucleus.
+    """Whether a peak is light from outside its nucleus.
 
-    Near another nucleus a focus must be a summit of the image itself, to a pixel: what spills over
-    a border rises towards where it comes from.
+    Near another nucleus, or cytoplasm that is brighter than itself, a focus must be a summit of the
+    image, to a pixel: what spills over a border rises towards where it comes from.
     """
-    index = response.index
-    reach = [2 * int(np.ceil(2 * settings.coarse * sigma)) + 1 for sigma in sigmas]
+    reach = tuple(int(np.ceil(2 * settings.coarse * sigma)) for sigma in sigmas)
+    next_to = (1,) * len(sigmas)
     where = tuple(at.T)
-    others = np.where(index == 0, np.iinfo(index.dtype).max, index)
-    near = ndimage.maximum_filter(index, reach)[where] != index[where]
-    near |= ndimage.minimum_filter(others, reach)[where] != index[where]
-    spilled = np.zeros(len(at), dtype=np.bool_)
-    if near.any():
-        smooth = gaussian(response.bright, scaled(sigmas, settings.fine))
-        summits = smooth == ndimage.maximum_filter(smooth, 3)
-        spilled = near & ~ndimage.maximum_filter(summits, 3)[where]
+    # Single precision holds the numbers of 16 million nuclei exactly.
+    index = response.index.astype(np.float32)
+    others = np.where(index == 0, np.float32(-np.inf), -index)
+    near = highest(index, reach)[where] != index[where]
+    near |= -highest(others, reach)[where] != index[where]
+    smooth = gaussian(response.bright, scaled(sigmas, settings.fine))
+    outside = np.where(index == 0, smooth, np.float32(-np.inf))
+    near |= highest(outside, reach)[where] > smooth[where]
+    summits = (smooth == highest(smooth, next_to)).view(np.uint8)
+    spilled: NDArray[np.bool_] = near & (highest(summits, next_to)[where] == 0)
     return spilled
 
 
-def _extents(response: Response, at: Ints, threshold: float) -> NDArray[np.int32]:
-    """Pixels of each focus: its basin of the response, down to half of its peak."""
+def _extents(response: Response, at: Ints, floor: float) -> NDArray[np.int32]:
+    """Pixels of each peak: its basin of the response, down to half of its height."""
     where = tuple(at.T)
     markers = np.zeros(response.index.shape, dtype=np.int32)
     markers[where] = np.arange(1, len(at) + 1)
-    above = response.values > threshold / 2 * response.noise
+    above = response.values > floor / 2 * response.noise
     above &= response.index > 0
     basins: NDArray[np.int32] = watershed(  # type: ignore[no-untyped-call]
         -response.values, markers, mask=above
@@ -163,7 +186,7 @@ def _extents(response: Response, at: Ints, threshold: float) -> NDArray[np.int32
 
 def _surroundings(
     response: Response,
-    labels: NDArray[np.int32],
+    foci: NDArray[np.bool_],
     sigmas: tuple[float, ...],
     settings: FociSettings,
 ) -> tuple[Image, Image]:
@@ -173,9 +196,9 @@ def _surroundings(
         Images of the grey value less the level around, and of the SD around.
     """
     # A focus's pixels end at half of its height; its flanks are no surroundings either.
-    reach = [2 * int(np.ceil(settings.coarse * sigma)) + 1 for sigma in sigmas]
+    reach = tuple(int(np.ceil(settings.coarse * sigma)) for sigma in sigmas)
     step = step_for(sigmas)
-    taken = thinned(ndimage.maximum_filter((labels > 0).view(np.uint8), reach), step)
+    taken = thinned(highest(foci.view(np.uint8), reach), step)
     free = ((thinned(response.index, step) > 0) & (taken == 0)).astype(np.float32)
     window = scaled(thinned_scales(sigmas, step), settings.surroundings)
     values = thinned(response.levelled, step)
@@ -183,5 +206,5 @@ def _surroundings(
     level = ratio(box(values * free, window), weight)
     square = ratio(box(values**2 * free, window), weight)
     sd = np.sqrt(np.maximum(square - level**2, 0))
-    shape = labels.shape
+    shape = foci.shape
     return response.levelled - filled(level, shape, step), filled(sd, shape, step)

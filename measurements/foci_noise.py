@@ -2,20 +2,19 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from measurements.foci_settings import FociSettings
 from measurements.foci_smoothing import (
     Image,
+    Members,
     Scales,
     box,
     filled,
     gaussian,
-    per_nucleus,
+    highest,
     ratio,
     scaled,
     step_for,
-    sums,
     thinned,
     thinned_scales,
 )
@@ -55,19 +54,20 @@ def local_noise(
     """
     step = step_for(sigmas)
     thin, sparse = thinned(index, step), thinned_scales(sigmas, step)
+    members = Members.of(thin, n_nuclei)
     window, prior = scaled(sparse, settings.surroundings), PRIOR_AREAS * _focus_area(sparse)
     below = np.minimum(thinned(values, step), 0)
-    noise = _spread(below, below < 0, thin, n_nuclei, window, prior)
+    noise = _spread(below, below < 0, members, window, prior)
     at = np.nonzero((values > 0) & (index > 0) & is_summit(values, sigmas))
     heights, place = values[at], (*at[:-2], at[-2] // step, at[-1] // step)
-    reach = [2 * max(1, round(FOCUS_REACH * sigma)) + 1 for sigma in sigmas]
+    reach = tuple(max(1, round(FOCUS_REACH * sigma)) for sigma in sigmas)
     for _ in range(PASSES):
         foci = np.zeros_like(values)
         foci[at] = np.where(heights > SUSPECT * noise[place], heights, 0)
-        free = (thin > 0) & (thinned(ndimage.maximum_filter(foci, reach), step) == 0)
+        free = (thin > 0) & (thinned(highest(foci, reach), step) == 0)
         rest = thinned(values - _response_of_foci(foci, sigmas, settings), step)
         cut = CUT * noise
-        noise = _spread(np.clip(rest, -cut, cut), free, thin, n_nuclei, window, prior)
+        noise = _spread(np.clip(rest, -cut, cut), free, members, window, prior)
     return filled(noise, values.shape, step)
 
 
@@ -87,12 +87,7 @@ def _response_of_foci(peaks: Image, sigmas: Scales, settings: FociSettings) -> I
 
 
 def _spread(
-    values: Image,
-    counted: NDArray[np.bool_],
-    index: NDArray[np.int32],
-    n_nuclei: int,
-    window: Scales,
-    prior: float,
+    values: Image, counted: NDArray[np.bool_], members: Members, window: Scales, prior: float
 ) -> Image:
     """Root mean square over the counted pixels around each place, drawn to the nucleus's own.
 
@@ -100,15 +95,13 @@ def _spread(
     """
     weight = counted.astype(np.float32)
     squares = values**2 * weight
-    counts = sums(weight, index, n_nuclei)
-    total = sums(squares, index, n_nuclei)
+    counts, total = members.sums(weight), members.sums(squares)
     typical = divide(total.sum(), counts.sum())
     own = divide(total + prior * np.nan_to_num(typical), counts + prior)
-    own_image = per_nucleus(own, index)
+    own_image = members.spread(own, values.shape)
     relative = ratio(squares, own_image)
     area = float(np.prod([2 * max(1, round(half)) + 1 for half in window]))
     near = box(relative, window) * area + np.float32(prior)
     spread: Image = np.sqrt(near / (box(weight, window) * area + np.float32(prior)) * own_image)
     # A thinned pixel beside a nucleus stands for pixels in it.
-    beside: Image = ndimage.maximum_filter(spread, 3)
-    return np.where(index > 0, spread, beside)
+    return np.where(own_image > 0, spread, highest(spread, (1,) * spread.ndim))

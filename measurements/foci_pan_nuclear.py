@@ -1,36 +1,23 @@
 """Nuclei that are stained all over, which have no foci to count."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from measurements.foci_response import Response
 from measurements.foci_settings import FociSettings
-from measurements.foci_smoothing import box, ratio, scaled, sums
+from measurements.foci_smoothing import box, ratio, scaled
 from measurements.regions import Floats, divide
 
-
-@dataclass(frozen=True, slots=True)
-class PanNuclearSettings:
-    """When a nucleus counts as stained all over [judgement].
-
-    Attributes:
-        level: mean above background of a usual nucleus, e.g. the median of the controls; None
-            takes the median nucleus of the image, which misses an image full of such nuclei.
-        factor: a pan-nuclear one has this many times that level.
-        variation: its SD over mean above background, at the scale of foci, is below this.
-    """
-
-    level: float | None = None
-    factor: float = 3.0
-    variation: float = 0.25
+# [judgement] Mean above background, times that of a usual nucleus, and SD over mean at the scale of
+# foci, above and below which a nucleus counts as stained all over.
+FACTOR = 3.0
+VARIATION = 0.25
 
 
-def is_pan_nuclear(
-    response: Response, background: Floats, settings: FociSettings, pan_nuclear: PanNuclearSettings
-) -> NDArray[np.bool_]:
-    """Whether each nucleus is bright all over and even.
+def level_and_variation(
+    response: Response, background: Floats, settings: FociSettings
+) -> tuple[Floats, Floats]:
+    """How bright each nucleus is, and how uneven at the scale of foci.
 
     The SD is the mean absolute deviation times sqrt(π/2), its equivalent for a normal distribution,
     which a bright focus or a dim rim moves less than a mean square.
@@ -39,20 +26,33 @@ def is_pan_nuclear(
         response: of the image.
         background: the channel's background for each nucleus.
         settings: scale of the foci.
-        pan_nuclear: when a nucleus counts as stained all over.
+
+    Returns:
+        Mean above background, grey values, and SD over that mean; NaN for nuclei without pixels.
     """
-    index, n = response.index, background.size
-    mask = (index > 0).astype(np.float32)
-    areas = sums(mask, index, n)
-    mean = divide(sums(response.bright, index, n), areas) - background
-    known = mean[np.isfinite(mean)]
-    usual = pan_nuclear.level
-    if usual is None:
-        usual = float(np.median(known)) if known.size else np.nan
+    members = response.members
+    mask = (response.index > 0).astype(np.float32)
+    mean = divide(members.sums(response.bright), members.areas()) - background
     # A box of this reach has the SD of a focus.
-    reach = scaled(settings.sigmas(index.ndim), np.sqrt(3))
+    reach = scaled(settings.sigmas(mask.ndim), np.sqrt(3))
     smooth = ratio(box(response.levelled, reach), box(mask, reach)) * mask
-    spread = np.sqrt(np.pi / 2) * divide(sums(np.abs(smooth), index, n), areas)
-    even = divide(spread, mean) < pan_nuclear.variation
-    bright: NDArray[np.bool_] = mean > pan_nuclear.factor * usual
-    return bright & even
+    spread = np.sqrt(np.pi / 2) * divide(members.sums(np.abs(smooth)), members.areas())
+    return mean, divide(spread, mean)
+
+
+def usual_level(levels: Floats) -> float:
+    """Level of a usual nucleus: the median; NaN where there is none."""
+    known = levels[np.isfinite(levels)]
+    return float(np.median(known)) if known.size else float("nan")
+
+
+def is_pan_nuclear(level: Floats, variation: Floats, usual: float) -> NDArray[np.bool_]:
+    """Whether each nucleus is bright all over and even.
+
+    Args:
+        level: mean above background of each nucleus.
+        variation: SD over mean of each, at the scale of foci.
+        usual: level of a usual nucleus, `usual_level` of the controls or of the batch.
+    """
+    bright: NDArray[np.bool_] = level > FACTOR * usual
+    return bright & (variation < VARIATION)

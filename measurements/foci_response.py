@@ -16,7 +16,7 @@ weighted by the mask. So neither the step at a nucleus's rim, nor a bright neigh
 in the cytoplasm makes a response, and the whole image is done at once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from measurements.errors import MeasurementError
 from measurements.foci_noise import local_noise
 from measurements.foci_settings import FociSettings
-from measurements.foci_smoothing import Image, box, gaussian, per_nucleus, ratio, scaled, sums
+from measurements.foci_smoothing import Image, Members, box, gaussian, ratio, scaled
 from measurements.regions import Floats, Regions, divide
 
 # How many SDs of a nucleus's pixels the root's argument stays above 0: the root then does next to
@@ -45,6 +45,7 @@ class Response:
         values: image: response in grey values, 0 outside nuclei.
         noise: image: SD of the response without foci around each pixel, 0 outside nuclei.
         index: int32 image: 1 + row of the nucleus, 0 outside.
+        members: pixels of each nucleus.
         bright: image: the grey values themselves.
     """
 
@@ -52,6 +53,7 @@ class Response:
     values: Image
     noise: Image
     index: NDArray[np.int32]
+    members: Members
     bright: Image
 
 
@@ -61,43 +63,30 @@ def band_pass(image: NDArray[Any], nuclei: Regions, settings: FociSettings) -> R
     Args:
         image: one channel, (y, x) or (z, y, x), any real dtype.
         nuclei: regions of the nuclei in the image, or in one plane of it: they then hold for all.
-        settings: scale and noise.
+        settings: scale.
 
     Raises:
         MeasurementError: the image is neither 2D nor 3D, or has another shape than the labels.
     """
     sigmas = settings.sigmas(image.ndim)
     index = index_of(image, nuclei)
+    members = Members.of(index, len(nuclei))
     mask = (index > 0).astype(np.float32)
     bright = np.nan_to_num(image.astype(np.float32), nan=0, posinf=0, neginf=0)
-    levelled, even, unit = _evened(bright, index, len(nuclei))
+    levelled, even, unit = _evened(bright, members)
     level = scaled(sigmas, LEVEL)
     even = (even - ratio(box(even, level), box(mask, level))) * mask
     values = _difference(even, mask, scaled(sigmas, settings.fine), scaled(sigmas, settings.coarse))
     values *= unit
-    if settings.noise is not None:
-        return Response(levelled, values, mask * np.float32(settings.noise), index, bright)
     least = _least_noise(image) * _gain(settings, sigmas)
     noise = local_noise(values, index, len(nuclei), sigmas, settings)
-    return Response(levelled, values, np.maximum(noise, least) * mask, index, bright)
+    return Response(levelled, values, np.maximum(noise, least) * mask, index, members, bright)
 
 
-def response_noise(image: NDArray[Any], nuclei: Regions, settings: FociSettings) -> float:
-    """Median over the nuclei of the response's SD without foci, in grey values.
-
-    Taken over the control images of a batch it is the `noise` that makes thresholds comparable.
-    NaN for an image without nuclei.
-    """
-    response = band_pass(image, nuclei, replace(settings, noise=None))
-    noise = mean_noise(response, len(nuclei))
-    return float(np.nanmedian(noise)) if np.isfinite(noise).any() else float("nan")
-
-
-def mean_noise(response: Response, n_nuclei: int) -> Floats:
+def mean_noise(response: Response) -> Floats:
     """Noise of the response in each nucleus, root mean square; NaN where it has no pixels."""
-    areas = np.bincount(response.index.ravel(), minlength=n_nuclei + 1)[1:]
-    squares = sums(response.noise**2, response.index, n_nuclei)
-    noise: Floats = np.sqrt(divide(squares, areas))
+    squares = response.members.sums(response.noise**2)
+    noise: Floats = np.sqrt(divide(squares, response.members.areas()))
     return noise
 
 
@@ -118,9 +107,7 @@ def index_of(image: NDArray[Any], nuclei: Regions) -> NDArray[np.int32]:
     return index
 
 
-def _evened(
-    pixels: Image, index: NDArray[np.int32], n: int
-) -> tuple[Image, Image, NDArray[np.float32]]:
+def _evened(pixels: Image, members: Members) -> tuple[Image, Image, Image]:
     """Take every nucleus to its own level, and even out bright and dark by a square root.
 
     Returns:
@@ -128,16 +115,17 @@ def _evened(
         unit in grey values on each nucleus's pixels: its mean brightness above the darkest part of
         the image. A small change of the root times the unit is the change in grey values.
     """
-    inside = index > 0
-    areas = np.bincount(index.ravel(), minlength=n + 1)[1:]
-    mean = np.nan_to_num(divide(sums(pixels, index, n), areas))
-    levelled = np.where(inside, pixels - per_nucleus(mean, index), np.float32(0))
-    sd = np.sqrt(np.nan_to_num(divide(sums(levelled**2, index, n), areas)))
+    areas, shape = members.areas(), pixels.shape
+    mean = np.nan_to_num(divide(members.sums(pixels), areas))
+    levelled = np.zeros_like(pixels)
+    levelled.ravel()[members.pixels] = (
+        pixels.ravel()[members.pixels] - mean.astype(np.float32)[members.rows]
+    )
+    sd = np.sqrt(np.nan_to_num(divide(members.sums(levelled**2), areas)))
     dark = float(np.percentile(pixels[..., ::4, ::4], 1)) if pixels.size else 0.0
     unit = np.maximum(np.maximum(mean - dark, ROOT_MARGIN * sd), np.finfo(np.float32).tiny)
-    units = per_nucleus(unit, index)
-    relative = ratio(levelled, units)
-    return levelled, 2 * np.sqrt(np.maximum(1 + relative, 0)) - 2, units
+    units = members.spread(unit, shape)
+    return levelled, 2 * np.sqrt(np.maximum(1 + ratio(levelled, units), 0)) - 2, units
 
 
 def _difference(

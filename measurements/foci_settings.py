@@ -13,13 +13,9 @@ class FociSettings:
         sigma: px, SD of a focus as it is imaged, 0.42 of its width at half height; in a stack one
             value for each axis (planes, px, px), or one for all. It matters most of all settings;
             20 % off cost little.
-        threshold: noise SDs that a focus's band-pass response stands over its nucleus; None puts it
-            where the heights of the image's peaks part into texture and foci
-            (`foci_threshold.parting_height`), or at 4.5 where `noise` is given.
-        noise: SD of the band-pass response without foci, grey values, e.g. `response_noise` of a
-            batch's controls; it then holds for every nucleus. None measures it around each place.
-        fine: SD of the fine Gaussian, times `sigma`. Against pixel noise alone 1 is best, against
-            the chromatin's texture less; the optimum is flat.
+        threshold: noise SDs that a focus's band-pass response stands over its nucleus; None leaves
+            it to the heights of the peaks, of the image or of its batch (`foci_threshold`).
+        fine: SD of the fine Gaussian, times `sigma`; the optimum is flat.
         coarse: SD of the coarse Gaussian, the level around a focus, times `sigma`.
         surroundings: how far, times `sigma`, the noise around a place is measured; 7 is 1.5 µm for
             a focus 0.5 µm wide.
@@ -29,9 +25,8 @@ class FociSettings:
 
     sigma: float | tuple[float, ...] = 2.0
     threshold: float | None = None
-    noise: float | None = None
-    fine: float = 0.8
-    coarse: float = 1.6
+    fine: float = 0.9
+    coarse: float = 1.4
     surroundings: float = 7.0
     ridge_ratio: float = 5.0
 
@@ -43,11 +38,10 @@ class FociSettings:
                 f"Foci need sigma > 0 and 0 < fine < coarse < surroundings, got {self.sigma}, "
                 f"{self.fine}, {self.coarse} and {self.surroundings}."
             )
-        given = [value for value in (self.threshold, self.noise) if value is not None]
-        if self.ridge_ratio < 1 or not all(value >= 0 for value in given):
+        if self.ridge_ratio < 1 or (self.threshold is not None and not self.threshold >= 0):
             raise MeasurementError(
-                f"Foci need ridge_ratio >= 1, and threshold and noise >= 0 or None, got "
-                f"{self.ridge_ratio}, {self.threshold} and {self.noise}."
+                f"Foci need ridge_ratio >= 1 and threshold >= 0 or None, got {self.ridge_ratio} "
+                f"and {self.threshold}."
             )
 
     def sigmas(self, ndim: int) -> tuple[float, ...]:

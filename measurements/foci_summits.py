@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from measurements.foci_smoothing import Image, Scales
+from measurements.foci_smoothing import Image, Scales, highest
 from measurements.regions import Floats
 
 Ints = NDArray[np.int64]
@@ -12,8 +12,7 @@ Ints = NDArray[np.int64]
 
 def is_summit(values: Image, sigmas: Scales) -> NDArray[np.bool_]:
     """Whether a pixel is the highest within about one SD of a focus along each axis."""
-    size = [2 * max(1, round(sigma)) + 1 for sigma in sigmas]
-    summits: NDArray[np.bool_] = values == ndimage.maximum_filter(values, size)
+    summits: NDArray[np.bool_] = values == highest(values, tuple(max(1, round(s)) for s in sigmas))
     return summits
 
 

@@ -9,10 +9,12 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from measurements.columns import Column, Measured
 from pipelines.files import replacing
@@ -26,10 +28,16 @@ def arrow_table(measured: Measured) -> pa.Table:
     Args:
         measured: column -> values, all of the same length.
     """
-    fields = [_field(column, pa.array(_plain(values))) for column, values in measured.items()]
+    fields = [_field(column, arrow_values(values)) for column, values in measured.items()]
     return pa.Table.from_arrays(
         [array for _, array in fields], schema=pa.schema([field for field, _ in fields])
     )
+
+
+def arrow_values(values: NDArray[Any]) -> pa.Array:
+    """One column's values; those that a masked array masks are missing."""
+    mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+    return pa.array(np.ascontiguousarray(np.ma.getdata(values)), mask=mask)
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
@@ -122,10 +130,6 @@ def with_constants(
 def append_arrow(table: pa.Table, column: Column, array: pa.Array) -> pa.Table:
     """`table` with one further, defined column behind its own."""
     return table.append_column(*_field(column, array))
-
-
-def _plain(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values)
 
 
 def _cell(value: object) -> object:

@@ -10,9 +10,6 @@ from measurements.beta_gal import BetaGal as MeasuredBetaGal
 from measurements.blocks import touches_edge
 from measurements.chromatin import ChromatinSettings, measure_chromatin
 from measurements.columns import Column, Measured, in_physical_units
-from measurements.foci import measure_foci
-from measurements.foci_pan_nuclear import PanNuclearSettings
-from measurements.foci_settings import FociSettings
 from measurements.intensity import measure_intensity
 from measurements.morphology import measure_morphology, measure_size
 from measurements.quality import (
@@ -22,9 +19,10 @@ from measurements.quality import (
 )
 from measurements.regions import Regions
 from pipelines.field.beta_gal import image_values, image_warnings, measure_stain
+from pipelines.field.foci import FociPart, measure_foci_part
 from pipelines.field.labels import Labels
 from pipelines.field.overlay import overlay
-from pipelines.field.pixels import Pixels
+from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import Place, Surroundings, whole_image
 from pipelines.field.reporters import measure_reporter_field
 from pipelines.field.summary import summarise_image, with_more
@@ -61,15 +59,16 @@ class MeasuredField:
 
     Attributes:
         cells: one value a cell and column.
-        foci: one value a focus and column; None where foci were not asked for.
+        foci: what may be foci; None where they were not asked for.
         summary: the image's own columns: flags, warnings, quality, score.
-        overlay: (h, w, 3) uint8, outlines on the image.
+        overlay: (h, w, 3) uint8, outlines on the image; None where foci are to be drawn on it,
+            which are known once all images are measured.
     """
 
     cells: Measured
-    foci: Measured | None
+    foci: FociPart | None
     summary: Mapping[str, str | float | int | None]
-    overlay: NDArray[np.uint8]
+    overlay: NDArray[np.uint8] | None
 
     @property
     def n_cells(self) -> int:
@@ -89,7 +88,8 @@ def measure_field(
         truth: (y, x) annotated nuclei to score the segmentation with.
     """
     place = whole_image(labels)
-    cells, foci = measure_cells(pixels, labels, study, place)
+    cells = measure_cells(pixels, labels, study, place)
+    foci = _foci(pixels, labels, study, place)
     stain = _stain(pixels, labels, study, place)
     summary = summarise_image(pixels, labels, place.ids.size, truth)
     if stain is not None:
@@ -97,21 +97,18 @@ def measure_field(
         summary = with_more(
             summary, image_values(stain, pixels.pixel_size_um), image_warnings(stain, pixels)
         )
-    asked_for_foci = any(isinstance(m, Foci) for m in study.measurements)
-    found = in_physical_units(foci, pixels.pixel_size_um)
-    by_name = {column.name: values for column, values in found.items()}
     return MeasuredField(
         cells=in_physical_units(cells, pixels.pixel_size_um),
-        foci=found if asked_for_foci else None,
+        foci=foci,
         summary=summary,
-        overlay=overlay(pixels, labels, study, by_name, {}),
+        overlay=overlay(pixels, labels, study, {}, {}) if foci is None else None,
     )
 
 
-def measure_cells(
-    pixels: Pixels, labels: Labels, study: Study, place: Place
-) -> tuple[Measured, Measured]:
-    """Measure the cells of an image, or of a picture cut out of a slide, but for SA-β-Gal.
+def measure_cells(pixels: Pixels, labels: Labels, study: Study, place: Place) -> Measured:
+    """Measure the cells of an image, or of a picture cut out of a slide.
+
+    What slides do not have is not among it: SA-β-Gal and foci.
 
     Args:
         pixels: the picture.
@@ -120,11 +117,10 @@ def measure_cells(
         place: the cells wanted, and where the picture lies.
 
     Returns:
-        One value a cell and column, and one a focus and column, lengths in px.
+        One value a cell and column, lengths in px.
     """
     compartments = _compartments(labels, study.segmentation.cytoplasm, pixels.pixel_size_um, place)
     cells: dict[Column, NDArray[np.generic]] = dict(_keys(labels, compartments["cell"], place))
-    foci: dict[Column, NDArray[np.generic]] = {}
     around = Surroundings.of(pixels, labels, study, place)
     if study.segmentation.nuclei is not None:
         cells |= _focus(study.segmentation.nuclei.channel, pixels, compartments, around)
@@ -136,15 +132,11 @@ def measure_cells(
             cells |= _intensity(measurement, pixels, compartments, around)
         elif isinstance(measurement, Chromatin):
             cells |= _chromatin(measurement, pixels, compartments["nucleus"], around)
-        elif isinstance(measurement, Foci):
-            per_cell, per_focus = _foci(measurement, pixels, compartments, around)
-            cells |= per_cell
-            foci = _stacked(foci, per_focus)
         elif isinstance(measurement, Reporters):
             cells |= measure_reporter_field(
                 measurement, study, pixels, compartments, labels.cells, around
             )
-    return cells, foci
+    return cells
 
 
 def _cells_are_more(study: Study) -> bool:
@@ -230,27 +222,13 @@ def _chromatin(
     )
 
 
-def _foci(
-    settings: Foci,
-    pixels: Pixels,
-    compartments: Mapping[str, Regions],
-    around: Surroundings,
-) -> tuple[Measured, Measured]:
-    plane = pixels.planes[settings.channel]
-    sigma = settings.in_px("sigma", pixels.pixel_size_um)
-    found = measure_foci(
-        plane,
-        settings.channel,
-        compartments["nucleus"],
-        around.background(plane, settings.channel, "field").level,
-        FociSettings(sigma=sigma, threshold=settings.threshold),
-        PanNuclearSettings(),
-    )
-    return found.nuclei, found.foci
+def _foci(pixels: Pixels, labels: Labels, study: Study, place: Place) -> FociPart | None:
+    """What may be foci, where the study asks for them."""
+    if not any(isinstance(m, Foci) for m in study.measurements):
+        return None
+    around = Surroundings.of(pixels, labels, study, place)
 
+    def background(plane: Grey, channel: str) -> NDArray[np.float64]:
+        return around.background(plane, channel, "field").level
 
-def _stacked(above: Measured, below: Measured) -> dict[Column, NDArray[np.generic]]:
-    """Rows of two tables with the same columns; the first may be empty of columns."""
-    if not above:
-        return dict(below)
-    return {column: np.concatenate([above[column], below[column]]) for column in below}
+    return measure_foci_part(pixels, Regions.of(labels.nuclei, place.ids), study, background)

@@ -1,5 +1,6 @@
 """The pixels of one image in memory."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import ImageError
+from pipelines.field.stacks import Stack, read_stacks
 from pipelines.images import Field, open_field
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
@@ -27,6 +29,7 @@ class Pixels:
         pixel_size_um: edge of a pixel; None where unknown.
         warnings: what reading it brought up.
         blank: (y, x, 3), an empty field in the same light, where the study has one.
+        stacks: channel -> all of its planes, where foci are looked for in them.
     """
 
     image_id: str
@@ -35,6 +38,7 @@ class Pixels:
     pixel_size_um: float | None
     warnings: tuple[str, ...]
     blank: Grey | None = None
+    stacks: Mapping[str, Stack] = dataclasses.field(default_factory=dict)
 
 
 def read_pixels(field: Field, study: Study) -> Pixels:
@@ -54,11 +58,12 @@ def read_pixels(field: Field, study: Study) -> Pixels:
                 f"channel {settings.channel} has the value {plane.flat[0]} in every pixel: "
                 "there is nothing to segment; check the exposure or the channel's number"
             )
+    stacks = read_stacks(field, study)
     stain = beta_gal_of(study)
     blank = None
     if stain is not None and stain.blank is not None:
         blank = read_blank(Path(stain.blank), field)
-    return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings, blank)
+    return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings, blank, stacks)
 
 
 def read_blank(path: Path, field: Field) -> Grey:

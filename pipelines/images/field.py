@@ -9,6 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import ImageError, MismatchError
@@ -23,7 +24,7 @@ from pipelines.images.lazy import (
     read_box,
     read_whole,
 )
-from pipelines.images.reader import Box, Source
+from pipelines.images.reader import Box, Source, read_planes
 from pipelines.images.scale import differ
 
 if TYPE_CHECKING:
@@ -93,6 +94,17 @@ class Field:
             return compute(self._lazy(channel))
         # The usual field is read at once: dask takes a second to import and would gain nothing.
         return read_whole(source, self.z, self.sources)
+
+    def stack(self, channel: str) -> NDArray[Any]:
+        """Read all planes of one grey channel, (z, y, x); one plane where there is no stack.
+
+        Raises:
+            ImageError: Its pixels cannot be read.
+        """
+        source = self.sources[channel]
+        rows, columns = source.info.plane_shape
+        box = slice(0, rows), slice(0, columns)
+        return np.stack(list(read_planes(source, range(source.info.n_z), box)))
 
     def _lazy(self, name: str) -> Array:
         return lazy_plane(self.sources[name], self.z, self.sources)

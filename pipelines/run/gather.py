@@ -15,6 +15,7 @@ from measurements.columns import Column
 from pipelines.errors import StudyError
 from pipelines.field.summary import summary_columns
 from pipelines.run.copositivity import write_together
+from pipelines.run.foci import settle_foci
 from pipelines.run.judge import judge
 from pipelines.run.layout import Layout
 from pipelines.run.levels import write_levels
@@ -109,7 +110,8 @@ def gather(
         judge(checked.study, read_parts(table.rows, layout, key))
         for table in (checked.samples, checked.controls)
     )
-    reported = report_reporters(checked.study, measured, controls)
+    counted, foci_thresholds = settle_foci(checked.study, layout, measured)
+    reported = report_reporters(checked.study, counted, controls)
     parts = reported.parts
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
@@ -122,7 +124,8 @@ def gather(
     tables |= write_levels(checked, parts, layout, gates)
     tables |= _write_statistics(reported.study, layout)
     tables |= write_together(checked, parts, layout, gates)
-    _write_table(layout.table("thresholds"), gates.rows(), THRESHOLD_COLUMNS)
+    thresholds = [*gates.rows(), *foci_thresholds]
+    _write_table(layout.table("thresholds"), thresholds, THRESHOLD_COLUMNS)
     _write_table(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)
     if checked.controls.rows:
         _write_table(layout.table("bleed_through"), bleed_through_rows(reported), BLEED_COLUMNS)

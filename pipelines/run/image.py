@@ -108,11 +108,17 @@ def _write_part(
 ) -> None:
     image_id = task.row.image_id
     write_parquet(layout.cells_part(image_id), arrow_table(measured.cells))
-    if measured.foci is not None:
-        write_parquet(layout.foci_part(image_id), arrow_table(measured.foci))
-    save_png(layout.qc(image_id), measured.overlay, picture_key(task.measurement_key, {}))
+    foci = measured.foci
+    if foci is not None:
+        write_parquet(layout.peaks_part(image_id), arrow_table(foci.peaks))
+        write_parquet(layout.peak_nuclei_part(image_id), arrow_table(foci.nuclei))
+    # Which peaks are foci is decided once all images are measured; those of before are no more.
+    layout.foci_part(image_id).unlink(missing_ok=True)
+    if measured.overlay is not None:
+        save_png(layout.qc(image_id), measured.overlay, picture_key(task.measurement_key, {}))
     n_nuclei = None if labels.n_nuclei is None else labels.n_nuclei.tolist()
-    write_marker(task, stamps, measured.n_cells, n_nuclei, measured.summary)
+    heights = {} if foci is None else foci.heights
+    write_marker(task, stamps, measured.n_cells, n_nuclei, measured.summary, heights)
 
 
 def write_marker(
@@ -121,6 +127,7 @@ def write_marker(
     n_cells: int,
     n_nuclei: list[int] | None,
     summary: Mapping[str, object],
+    foci_heights: Mapping[str, list[int]],
 ) -> None:
     """Say that the image's part is whole, and what it was made from."""
     part = {
@@ -131,6 +138,7 @@ def write_marker(
         "measurement_key": task.measurement_key,
         "files": [asdict(s) for s in stamps],
         "summary": dict(summary),
+        "foci_heights": dict(foci_heights),
     }
     write_text(Layout(task.output).marker(task.row.image_id), json.dumps(part, indent=1))
 

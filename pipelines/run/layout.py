@@ -66,12 +66,20 @@ class Layout:
         return self.part(image_id) / "cells.parquet"
 
     def foci_part(self, image_id: str) -> Path:
-        """One image's rows of the foci table."""
+        """One image's rows of the foci table, without its sample columns."""
         return self.part(image_id) / "foci.parquet"
 
     def small_picture(self, image_id: str) -> Path:
         """Pixels that a slide's picture is drawn from."""
         return self.part(image_id) / "picture.npy"
+
+    def peaks_part(self, image_id: str) -> Path:
+        """All that may be foci in one image."""
+        return self.part(image_id) / "peaks.parquet"
+
+    def peak_nuclei_part(self, image_id: str) -> Path:
+        """What of each nucleus decides on its foci."""
+        return self.part(image_id) / "peak_nuclei.parquet"
 
     def marker(self, image_id: str) -> Path:
         """Written last: its presence says that the part is whole, its text what it is made of."""

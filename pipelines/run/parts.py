@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from measurements.columns import Column, Measured
 from pipelines.run.layout import Layout, read_part
 from pipelines.study.samples import ImageRow
-from pipelines.tables import append_arrow
+from pipelines.tables import append_arrow, arrow_values
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Part:
         row: the image and its sample columns.
         marker: what image.json says of it.
         path: Parquet file of its cells.
-        added: columns that the study decided, one value a cell.
+        added: columns that the study decided, one value a cell; masked where a cell has none.
         of_image: columns and flags of images.csv that the study decided, one value.
     """
 
@@ -67,7 +67,7 @@ class Part:
         """One column of numbers or flags as float64; NaN where a cell has no value."""
         for column, values in self.added.items():
             if column.name == name:
-                return np.asarray(values, dtype=np.float64)
+                return np.ma.filled(np.ma.asarray(values).astype(np.float64), np.nan)
         read = pq.read_table(self.path, columns=[name]).column(0).cast(pa.float64())
         found: NDArray[np.float64] = read.to_numpy()
         return found
@@ -76,7 +76,7 @@ class Part:
         """All columns."""
         table = pq.read_table(self.path)
         for column, values in self.added.items():
-            table = append_arrow(table, column, pa.array(np.ascontiguousarray(values)))
+            table = append_arrow(table, column, arrow_values(values))
         return table
 
     def kept(self, exclude: Sequence[str]) -> NDArray[np.bool_]:

@@ -1,10 +1,12 @@
 """QC pictures once cells are gated: drawn again where they do not show which cells are positive.
 
-A picture carries the key of what it was drawn from: settings and positive cells. One whose
+With foci, which are told over all images, this is the first time that they are drawn. A picture
+carries the key of what it was drawn from: settings, positive cells and foci. One whose
 key is the wanted one is left untouched, so that a run that was stopped goes on where it was.
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -64,7 +66,9 @@ def _slide(layout: Layout, task: PictureTask) -> Picture:
 
 def _task(checked: Checked, layout: Layout, part: Part, gates: Gates) -> PictureTask:
     positive = _positive(part, gates)
-    key = picture_key(part.marker["measurement_key"], positive)
+    places = _foci(layout, part.image_id).values()
+    foci = sha256(b"".join(each.tobytes() for each in places)).hexdigest() if places else ""
+    key = picture_key(part.marker["measurement_key"], positive, foci)
     is_slide = part.image_id in checked.slides
     return PictureTask(part.row, checked.study, layout.root, positive, key, is_slide)
 

@@ -32,9 +32,10 @@ def _number(name: str, unit: str, meaning: str, source: str = GATE) -> Column:
 
 
 THRESHOLD_COLUMNS = (
-    _key("name", "Positivity rule; the cells' column is NAME_positive."),
-    _key("of", "Column of the cells table that the threshold is set on."),
-    _key("rule", "How it was decided: control_percentile, two_component, otsu or fixed."),
+    _key("name", "Positivity rule (the cells' column is NAME_positive), or CHANNEL_foci."),
+    _key("of", "Column of the cells table, or of the foci table, that the threshold is set on."),
+    _key("rule", "How it was decided: control_percentile, two_component, otsu or fixed; of foci: "
+         "parting, control_texture or fixed."),
     _key("controls", "Sample columns and values of the control images."),
     _key("by", "Sample column of batches, where each has a threshold of its own."),
     _key("batch", "The batch that it is for; empty where there is one for all."),
@@ -43,7 +44,8 @@ THRESHOLD_COLUMNS = (
         "Control unit (block, in a design with blocks) that it judges and was not derived from; "
         "empty for all others.",
     ),
-    _number("threshold", "unit of the column", "Cells above it are positive; empty if refused."),
+    _number("threshold", "unit of the column",
+            "Cells above it are positive, and peaks foci; empty if refused."),
     _number("ci_low", "unit of the column", "Lower end of its 95 % interval.",
             "bootstrap of whole units; Hesterberg 2015 (Am. Stat. 69:371)"),
     _number("ci_high", "unit of the column", "Upper end of its 95 % interval.",
@@ -113,7 +115,7 @@ class Gates:
                 "name": key.name,
                 "of": self.rules[key.name].of,
                 "rule": gate.rule,
-                "controls": _in_words(self.rules[key.name].controls),
+                "controls": in_words(self.rules[key.name].controls),
                 "by": self.rules[key.name].by,
                 "batch": key.batch,
                 "left_out_unit": key.left_out,
@@ -254,12 +256,13 @@ def _check_column(name: str, rule: Positivity, parts: Sequence[Part]) -> None:
         )
 
 
-def _in_words(controls: Mapping[str, Scalar]) -> str:
+def in_words(controls: Mapping[str, Scalar]) -> str:
+    """Sample columns and values that select images, as tables have them."""
     return ", ".join(f"{column} {value}" for column, value in controls.items())
 
 
 def _definition(name: str, rule: Positivity) -> Column:
-    controls = _in_words(rule.controls)
+    controls = in_words(rule.controls)
     how = {
         "control_percentile": f"percentile {rule.percentile:g} of the control cells ({controls})",
         "gmm": "crossing of a two-component mixture of log values",

@@ -78,7 +78,7 @@ def _work(
         picture = slide_overlay(field, study, job.store, plane, {})
         save_png(layout.qc(row.image_id), picture, picture_key(task.measurement_key, {}))
         put_folder(job.store, labels)
-    write_marker(task, stamps, n_cells, None, _summary(field, n_cells))
+    write_marker(task, stamps, n_cells, None, _summary(field, n_cells), {})
     shutil.rmtree(work, ignore_errors=True)
     return n_cells
 

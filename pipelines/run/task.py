@@ -6,7 +6,7 @@ Light to import: the process that plans a run needs neither pixels nor measureme
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipelines.run.provenance import fingerprint
 from pipelines.study import Study
@@ -105,14 +105,17 @@ def lost_picture(task: PictureTask) -> PictureOutcome:
     return PictureOutcome(task.row.image_id, "the process that drew it was killed")
 
 
-def picture_key(measurement_key: str, positive: Mapping[str, tuple[int, ...] | None]) -> str:
+def picture_key(
+    measurement_key: str, positive: Mapping[str, tuple[int, ...] | None], foci: str = ""
+) -> str:
     """Fingerprint of what a picture shows; a changed file needs none, being measured anew.
 
     Args:
         measurement_key: of the image's part.
         positive: as in `PictureTask`; empty where the study has no positivity.
+        foci: fingerprint of where they lie; empty where they are not measured.
     """
-    return fingerprint(measurement_key, dict(positive))
+    return fingerprint(measurement_key, dict(positive), foci)
 
 
 def work_on(task: ImageTask) -> ImageOutcome:
@@ -152,7 +155,13 @@ def settings_keys(
     return segmentation, fingerprint(segmentation, measured, dict(references))
 
 
-def _before_gathering(measurement: Mapping[str, object]) -> dict[str, object]:
-    """Settings that an image's own rows depend on: reporters are unmixed and gated afterwards."""
+def _before_gathering(measurement: Mapping[str, Any]) -> dict[str, object]:
+    """Settings that an image's own rows depend on.
+
+    Reporters are unmixed and gated afterwards, and a threshold of foci that is decided over the
+    images of a batch changes nothing in their parts.
+    """
     later = {"bleed_through", "gates", "classes"} if measurement["type"] == "reporters" else set()
+    if isinstance(measurement.get("threshold"), dict):
+        later = {"threshold"}
     return {key: value for key, value in measurement.items() if key not in later}

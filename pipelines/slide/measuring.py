@@ -136,7 +136,7 @@ def _measured(slide: SlideImage, study: Study, place: Place) -> Measured:
         slide.labels("cells", place.view),
         slide.n_nuclei(place.ids),
     )
-    return measure_cells(pixels, labels, study, place)[0]
+    return measure_cells(pixels, labels, study, place)
 
 
 def _stacked(tables: list[Measured]) -> Measured:

@@ -19,6 +19,7 @@ from pipelines.study.reporters_check import reporter_problems
 from pipelines.study.samples import ImageRow, Samples, join_samples
 from pipelines.study.settings import Chromatin, Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
+from pipelines.study.stacks import check_stacks
 from segmentation.catalogue import known_model_names
 
 HEADER_THREADS = 8
@@ -93,9 +94,11 @@ def open_row(study: Study, row: ImageRow) -> Field:
     Raises:
         ImageError: the image cannot be used; see `pipelines.images.open_field`.
     """
-    return open_field(
+    field = open_field(
         row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
     )
+    check_stacks(field, study)
+    return field
 
 
 def _channel_problems(study: Study) -> list[Problem]:
@@ -117,6 +120,12 @@ def _channel_problems(study: Study) -> list[Problem]:
         if channel not in study.channels:
             hint = nearest(channel, study.channels)
             problems.append(error(f"{where}.channel", f"no channel '{channel}'; {hint}"))
+    of_foci = [m.channel for m in study.measurements if isinstance(m, Foci)]
+    problems += [
+        error("measurements", f"foci of {channel} are measured twice; their columns are the same")
+        for channel in dict.fromkeys(of_foci)
+        if of_foci.count(channel) > 1
+    ]
     rgb = [name for name, place in study.channels.items() if place == "rgb"]
     if len(rgb) > 1:
         problems.append(error("channels", f"one channel can be rgb; found {', '.join(rgb)}"))

@@ -9,8 +9,11 @@ from pipelines.study.model import Statistics, Study
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.rules import Rule
 from pipelines.study.samples import ImageRow, Samples
+from pipelines.study.settings import Foci, FociThreshold
 
 FEWEST_UNITS = 3
+# YAML reads these words as true and false, unless they are quoted; a CSV file does not.
+YAML_WORDS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
 
 
 def design_problems(study: Study, samples: Samples) -> list[Problem]:
@@ -20,6 +23,10 @@ def design_problems(study: Study, samples: Samples) -> list[Problem]:
         problems += _statistics_problems(study.statistics, samples)
     for name, rule in study.positivity.items():
         problems += control_problems(f"positivity.{name}", rule, study, samples)
+    for i, m in enumerate(study.measurements):
+        if isinstance(m, Foci) and isinstance(m.threshold, FociThreshold):
+            where = f"measurements.{i}.threshold"
+            problems += control_problems(where, m.threshold, study, samples)
     return problems
 
 
@@ -143,7 +150,9 @@ def _unit_problems(design: Statistics, rows: Sequence[ImageRow]) -> list[Problem
     return problems
 
 
-def control_problems(where: str, rule: Rule, study: Study, samples: Samples) -> list[Problem]:
+def control_problems(
+    where: str, rule: Rule | FociThreshold, study: Study, samples: Samples
+) -> list[Problem]:
     """Control images of a rule that are missing, in a batch or altogether, or under test."""
     places = [("controls", name) for name in rule.controls]
     places += [("by", rule.by)] if rule.by else []
@@ -166,7 +175,7 @@ def control_problems(where: str, rule: Rule, study: Study, samples: Samples) -> 
 
 
 def _experimental_arms(
-    where: str, rule: Rule, design: Statistics, controls: Sequence[ImageRow]
+    where: str, rule: Rule | FociThreshold, design: Statistics, controls: Sequence[ImageRow]
 ) -> list[Problem]:
     """Control images that carry a level under test: a gate set on them hides the effect."""
     problems = []
@@ -215,7 +224,7 @@ def _same(found: object, wanted: Scalar) -> bool:
     if isinstance(found, int | float) and isinstance(wanted, int | float):
         return float(found) == float(wanted)
     if isinstance(wanted, bool):
-        return str(found).lower() == str(wanted).lower()
+        return str(found).lower() in YAML_WORDS[wanted]
     return str(found) == str(wanted)
 
 

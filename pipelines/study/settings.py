@@ -125,6 +125,36 @@ class Intensity(Settings):
     """What is subtracted: the surroundings of each cell, the field's background, or nothing."""
 
 
+class FociThreshold(Settings):
+    """How a threshold for foci is found once all images are measured."""
+
+    by: str | None = None
+    """Sample column of batches or plates, whose images are judged together."""
+    controls: dict[str, Scalar] = Field(default_factory=dict)
+    """Sample columns and their values that select control images. With them a batch has one
+    threshold, set by its control nuclei; without, each image of a batch has its own."""
+    false_foci: Positive = 0.5
+    """Foci a control nucleus that its texture is allowed to look like (with controls)."""
+
+
+class FociStack(Settings):
+    """Foci looked for in the z-stack; nuclei are found in its projection."""
+
+    sigma_z_um: Positive | None = None
+    """Standard deviation of a focus's blurred spot along z, in µm: about twice that in the plane,
+    or more in a wide-field microscope."""
+    sigma_z_planes: Positive | None = None
+    """The same in planes."""
+    z_step_um: Positive | None = None
+    """Distance of the planes in µm where the file has none, or to override it."""
+
+    @model_validator(mode="after")
+    def _one_depth(self) -> Self:
+        if (self.sigma_z_um is None) == (self.sigma_z_planes is None):
+            raise ValueError("give sigma_z_um or sigma_z_planes, one of them")
+        return self
+
+
 class Foci(Lengths):
     """Foci of a nuclear marker (γH2AX, 53BP1) in every nucleus."""
 
@@ -134,9 +164,11 @@ class Foci(Lengths):
     """Standard deviation of a focus's blurred spot, in µm; 2.0 px where neither is given."""
     sigma_px: Positive | None = None
     """The same in px."""
-    threshold: Positive | None = None
-    """Noise units above the nucleus's own level that a focus must reach; without it, the height at
-    which the peaks of an image part into texture and foci."""
+    threshold: Positive | FociThreshold = FociThreshold()
+    """Noise units above the nucleus's own level that a focus must reach; or how that is found from
+    the heights of the peaks of all images, which part into texture and foci."""
+    stack: FociStack | None = None
+    """Look for foci in the z-stack rather than in its projection."""
 
     @model_validator(mode="before")
     @classmethod

@@ -5,103 +5,85 @@ debris. The signal-to-noise ratio of a focus is its height over the SD of textur
 1.5 µm. A detection is right when it lies within one width of the point spread function's image of
 a focus (0.53 µm) of a true one, one to one; a stricter match, within the point spread function's
 own width (0.18 µm), is printed too. Nuclei out of focus are left out. Every detector gets the true
-nuclei. skimage's `blob_log` gets the threshold that is best on average over the conditions on
-other seeds; U-FISH its package's own; senescope its defaults. The last line is one JSON object.
+nuclei. All fields of one ratio, whatever their density and light, are one batch to senescope, as
+in a study; "alone" is senescope judging each field by itself. skimage's `blob_log` gets the
+threshold that is best on average over the conditions on other seeds; U-FISH and, where it is
+installed, Big-FISH (log filter, automatic threshold) their own; senescope its defaults. Spotiflow
+is not among them: its weights do not come with its package. A second table says what becomes of the
+mean count of nuclei with 0 to 40 foci in one batch, by rule for the threshold. The last line is one
+JSON object.
 """
 
 import argparse
+import importlib.util
 import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 from skimage.feature import blob_log
 
 from measurements.errors import MeasurementError
-from measurements.foci_detection import find_foci
-from measurements.foci_settings import FociSettings as Detection
+from measurements.foci_detection import Peaks, find_foci, find_peaks
+from measurements.foci_response import band_pass
+from measurements.foci_settings import FociSettings as FociDetection
+from measurements.foci_threshold import control_height, parting_heights
 from measurements.foci_ufish import find_foci_ufish
 from measurements.regions import Regions
-from pipelines.simulate.foci import GH2AX_NM, FociSettings, simulate_foci
-from pipelines.simulate.optics import FWHM_PER_SIGMA, psf_sigma_um
-from pipelines.simulate.scene import Field, Simulated
-from pipelines.simulate.spots import FocusSettings, imaged_width_um
+from pipelines.simulate.scene import Simulated
+from tests.benchmarks.foci_fields import SIGMA, Condition, Places, Score, judge
 
-Places = NDArray[np.float64]
-Detector = Callable[[NDArray[np.generic], NDArray[np.uint32]], Places]
+Single = Callable[[NDArray[np.generic], NDArray[np.uint32]], Places]
+Detector = Callable[[Sequence[Simulated]], list[Places]]
 
-SCENE = Field(height=640, width=760)
-NUCLEI = 5
-BASE = FocusSettings(depth_fraction=0, exact_count=20, min_spacing_widths=2.0)
-WIDTH_PX = imaged_width_um(BASE, FociSettings().optics, GH2AX_NM) / SCENE.pixel_size_um
-STRICT_PX = FWHM_PER_SIGMA * psf_sigma_um(FociSettings().optics, GH2AX_NM) / SCENE.pixel_size_um
-SIGMA = WIDTH_PX / FWHM_PER_SIGMA
+SETTINGS = FociDetection(sigma=SIGMA)
 TUNING_SEED, TEST_SEED = 0, 100
 GRID = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What is simulated: the ratio, foci a nucleus, spacing in widths, share of pairs, loss."""
+def each(detect: Single) -> Detector:
+    """A detector that judges every field by itself."""
+    return lambda fields: [detect(f.channels["gh2ax"], f.labels["nuclei"]) for f in fields]
 
-    snr: float = 5.0
-    count: int = 20
-    spacing: float = 2.0
-    pairs: float = 0.0
-    falloff: float = 0.15
 
-    def settings(self) -> FociSettings:
-        foci = replace(
-            BASE,
-            snr=(self.snr, self.snr),
-            exact_count=self.count,
-            min_spacing_widths=2.0 if self.pairs else self.spacing,
-            pair_fraction=self.pairs,
-            pair_widths=self.spacing,
+def peaks_in(fields: Sequence[Simulated]) -> list[Peaks]:
+    return [
+        find_peaks(
+            band_pass(f.channels["gh2ax"], Regions.of(f.labels["nuclei"]), SETTINGS), SETTINGS
         )
-        settings = FociSettings(scene=replace(SCENE, falloff=self.falloff), foci=foci)
-        return replace(settings, nuclei=replace(settings.nuclei, count=NUCLEI))
-
-    def simulate(self, seed: int) -> Simulated:
-        return simulate_foci(self.settings(), seed)
+        for f in fields
+    ]
 
 
-@dataclass
-class Score:
-    """Counts over fields."""
-
-    true: int = 0
-    found: int = 0
-    right: int = 0
-    strict: int = 0
-    nuclei: int = 0
-    seconds: float = 0.0
-
-    @property
-    def f1(self) -> float:
-        return 2 * self.right / max(self.true + self.found, 1)
-
-    @property
-    def f1_strict(self) -> float:
-        return 2 * self.strict / max(self.true + self.found, 1)
-
-    @property
-    def bias(self) -> float:
-        return (self.found - self.true) / max(self.true, 1)
+def senescope(fields: Sequence[Simulated]) -> list[Places]:
+    """Texture and foci told apart over all fields, as in a study."""
+    peaks = peaks_in(fields)
+    return above(peaks, parting_heights([p.all_heights for p in peaks]).thresholds)
 
 
-def senescope(image: NDArray[np.generic], labels: NDArray[np.uint32]) -> Places:
-    return find_foci(image, Regions.of(labels), Detection(sigma=SIGMA)).places
+def above(
+    peaks: Sequence[Peaks], thresholds: Sequence[float] | NDArray[np.float64]
+) -> list[Places]:
+    return [p.places[p.height > k] for p, k in zip(peaks, thresholds, strict=True)]
+
+
+def alone(image: NDArray[np.generic], labels: NDArray[np.uint32]) -> Places:
+    return find_foci(image, Regions.of(labels), SETTINGS).places
 
 
 def ufish(image: NDArray[np.generic], labels: NDArray[np.uint32]) -> Places:
     return find_foci_ufish(image, Regions.of(labels))[0]
 
 
-def blob_log_at(threshold: float) -> Detector:
+def big_fish(image: NDArray[np.generic], labels: NDArray[np.uint32]) -> Places:
+    from bigfish.detection import detect_spots
+
+    spots = detect_spots(image, voxel_size=(1, 1), spot_radius=(SIGMA, SIGMA)).astype(float)
+    return spots[labels[tuple(spots.astype(int).T)] > 0]
+
+
+def blob_log_at(threshold: float) -> Single:
     def detect(image: NDArray[np.generic], labels: NDArray[np.uint32]) -> Places:
         # Relative to a usual nucleus: blob_log's threshold is absolute.
         scaled = image / np.median(image[labels > 0])
@@ -111,38 +93,6 @@ def blob_log_at(threshold: float) -> Detector:
         return blobs[labels[tuple(blobs.astype(int).T)] > 0]
 
     return detect
-
-
-def matches(true: Places, found: Places, radius: float) -> int:
-    """Number of one-to-one pairs within a distance, the nearest first."""
-    if not len(true) or not len(found):
-        return 0
-    near = KDTree(true).sparse_distance_matrix(KDTree(found), radius, output_type="ndarray")
-    taken: set[tuple[str, int]] = set()
-    for pair in near[np.argsort(near["v"], kind="stable")]:
-        ends = {("true", int(pair["i"])), ("found", int(pair["j"]))}
-        if not ends & taken:
-            taken |= ends
-    return len(taken) // 2
-
-
-def judge(detect: Detector, fields: list[Simulated]) -> Score:
-    score = Score()
-    for field in fields:
-        labels, image = field.labels["nuclei"], field.channels["gh2ax"]
-        sharp = np.concatenate([[False], np.asarray(field.truth["nuclei"]["in_focus"])])
-        start = time.perf_counter()
-        found = detect(image, labels)
-        score.seconds += time.perf_counter() - start
-        foci = field.truth["foci"]
-        true = np.column_stack([foci["y"], foci["x"]])[sharp[foci["nucleus"]]]
-        found = found[sharp[labels[tuple(np.rint(found).astype(int).T)]]]
-        score.true += len(true)
-        score.found += len(found)
-        score.right += matches(true, found, WIDTH_PX)
-        score.strict += matches(true, found, STRICT_PX)
-        score.nuclei += sharp.size - 1
-    return score
 
 
 def conditions() -> dict[str, list[Condition]]:
@@ -166,62 +116,115 @@ def best_blob_log(n_fields: int) -> float:
         [Condition(snr=snr).simulate(TUNING_SEED + seed) for seed in range(n_fields)]
         for snr in (3, 5)
     ]
-    scores = [np.mean([judge(blob_log_at(t), fields).f1 for fields in tuning]) for t in GRID]
+    scores = [
+        np.mean([judge(each(blob_log_at(t))(fields), fields).f1 for fields in tuning]) for t in GRID
+    ]
     return GRID[int(np.argmax(scores))]
 
 
 def detectors(n_fields: int) -> dict[str, Detector]:
     """Those that can run here."""
-    chosen = {"senescope": senescope, "blob_log": blob_log_at(best_blob_log(max(1, n_fields // 2)))}
+    best = best_blob_log(max(1, n_fields // 2))
+    chosen = {"senescope": senescope, "alone": each(alone), "blob_log": each(blob_log_at(best))}
     try:
         ufish(np.ones((32, 32), dtype=np.uint8), np.ones((32, 32), dtype=np.uint32))
     except MeasurementError as error:
         print(error)
     else:
-        chosen["ufish"] = ufish
+        chosen["ufish"] = each(ufish)
+    if importlib.util.find_spec("bigfish"):
+        chosen["big_fish"] = each(big_fish)
     return chosen
 
 
-def run(n_fields: int) -> dict[str, object]:
+def run(n_fields: int) -> dict[str, dict[str, float]]:
     """Print all curves; return the figures of each detector."""
     chosen = detectors(n_fields)
-    at: dict[str, dict[Condition, Score]] = {name: {} for name in chosen}
-    for title, curve in conditions().items():
-        print(f"\n{title}\n{'':54s}{'F1':>7s}{'strict':>8s}{'bias':>8s}{'nuclei/s':>10s}")
+    curves = conditions()
+    scores: dict[str, dict[Condition, Score]] = {name: {} for name in chosen}
+    seconds, n_nuclei = dict.fromkeys(chosen, 0.0), 0
+    for ratio in sorted({c.snr for curve in curves.values() for c in curve}):
+        batch = list(dict.fromkeys(c for curve in curves.values() for c in curve if c.snr == ratio))
+        fields = [c.simulate(TEST_SEED + seed) for c in batch for seed in range(n_fields)]
+        n_nuclei += sum(int(f.labels["nuclei"].max()) for f in fields)
+        for name, detect in chosen.items():
+            start = time.perf_counter()
+            found = detect(fields)
+            seconds[name] += time.perf_counter() - start
+            for i, condition in enumerate(batch):
+                own = slice(i * n_fields, (i + 1) * n_fields)
+                scores[name][condition] = judge(found[own], fields[own])
+    for title, curve in curves.items():
+        print(f"\n{title}\n{'':54s}{'F1':>7s}{'strict':>8s}{'bias':>8s}")
         for condition in curve:
-            fields = [condition.simulate(TEST_SEED + seed) for seed in range(n_fields)]
-            for name, detect in chosen.items():
-                score = at[name][condition] = judge(detect, fields)
-                said = (
-                    f"ratio {condition.snr:g} foci {condition.count} "
-                    f"spacing {condition.spacing:g} loss {condition.falloff:g}"
-                )
-                print(
-                    f"{said:44s}{name:10s}{score.f1:7.3f}{score.f1_strict:8.3f}"
-                    f"{score.bias:+8.3f}{score.nuclei / score.seconds:10.1f}"
-                )
-    return {name: figures(scores) for name, scores in at.items()}
+            print_condition(condition, {name: of[condition] for name, of in scores.items()})
+    return {name: figures(of, n_nuclei / seconds[name]) for name, of in scores.items()}
 
 
-def figures(scores: dict[Condition, Score]) -> dict[str, float]:
+def print_condition(condition: Condition, scores: dict[str, Score]) -> None:
+    said = (
+        f"ratio {condition.snr:g} foci {condition.count} "
+        f"spacing {condition.spacing:g} loss {condition.falloff:g}"
+    )
+    for name, score in scores.items():
+        print(f"{said:44s}{name:10s}{score.f1:7.3f}{score.f1_strict:8.3f}{score.bias:+8.3f}")
+
+
+def figures(scores: dict[Condition, Score], nuclei_per_s: float) -> dict[str, float]:
     """The headline figures; the bias is that of the worst density at a ratio of 5."""
     fives = [scores[Condition(count=n)].bias for n in (8, 20, 40)]
     return {
         "f1_snr5": round(scores[Condition()].f1, 4),
         "f1_snr3": round(scores[Condition(snr=3)].f1, 4),
         "count_bias": round(max(fives, key=abs), 4),
-        "nuclei_per_s": round(
-            sum(s.nuclei for s in scores.values()) / sum(s.seconds for s in scores.values()), 1
-        ),
+        "nuclei_per_s": round(nuclei_per_s, 1),
+    }
+
+
+def print_rules(n_fields: int) -> None:
+    """What becomes of the mean count by rule for the threshold, in sparse and dense fields."""
+    counts = (0, 2, 8, 20, 40)
+    print(
+        "\nMean count a nucleus; all fields of a ratio are one batch, those with 0 and 2 controls"
+    )
+    for ratio in (3, 5):
+        fields = [
+            Condition(snr=ratio, count=n).simulate(TEST_SEED + seed)
+            for n in counts
+            for seed in range(n_fields)
+        ]
+        peaks = peaks_in(fields)
+        print(f"ratio {ratio}{'':33s}" + "".join(f"{n:>8d}" for n in counts))
+        for name, thresholds in rules(peaks, fields, 2 * n_fields).items():
+            found = above(peaks, thresholds)
+            owns = [slice(i, i + n_fields) for i in range(0, len(fields), n_fields)]
+            scores = [judge(found[own], fields[own]) for own in owns]
+            print(f"  {name:38s}" + "".join(f"{s.found / s.nuclei:8.1f}" for s in scores))
+
+
+def rules(
+    peaks: Sequence[Peaks], fields: Sequence[Simulated], n_controls: int
+) -> dict[str, Sequence[float] | NDArray[np.float64]]:
+    """Thresholds of all fields by each rule; the first fields are the controls."""
+    heights, n = [p.all_heights for p in peaks], len(peaks)
+    n_nuclei = sum(int(f.labels["nuclei"].max()) for f in fields[:n_controls])
+    shared = parting_heights([np.sum(heights, axis=0)]).thresholds[0]
+    return {
+        "texture and foci, share of each image": parting_heights(heights).thresholds,
+        "the same, one share for all": [shared] * n,
+        "each image alone": [p.threshold for p in peaks],
+        "texture of controls": [control_height(heights[:n_controls], n_nuclei, 0.5)] * n,
+        "4.5 SDs": [4.5] * n,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fields", type=int, default=3, help="fields of each condition")
-    result = run(parser.parse_args().fields)
+    n_fields = parser.parse_args().fields
+    result = run(n_fields)
+    print_rules(n_fields)
     own = result.pop("senescope")
-    assert isinstance(own, dict)
     print(json.dumps({**own, "peers": result}))
 
 

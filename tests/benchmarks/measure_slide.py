@@ -112,7 +112,7 @@ def study_of_section() -> Study:
 def in_one_piece(section: Section, study: Study) -> dict[str, np.ndarray]:
     labels = Labels(section.cells, section.cells, None)
     pixels = Pixels("", section.planes, None, section.pixel_size_um, ())
-    cells, _ = measure_cells(pixels, labels, study, whole_image(labels))
+    cells = measure_cells(pixels, labels, study, whole_image(labels))
     converted = in_physical_units(cells, section.pixel_size_um)
     return {column.name: values for column, values in converted.items()}
 

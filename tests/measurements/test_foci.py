@@ -3,17 +3,14 @@ import pytest
 from scipy import ndimage
 
 from measurements.errors import MeasurementError
-from measurements.foci import measure_foci
+from measurements.foci import FociRule, NucleusValues, PeakValues, count_foci, measure_peaks
 from measurements.foci_detection import find_foci
-from measurements.foci_pan_nuclear import PanNuclearSettings
-from measurements.foci_response import response_noise
 from measurements.foci_settings import FociSettings
 from measurements.regions import Regions
 from tests.measurements.label_images import disc, spot
 
 SHAPE = (120, 240)
 SETTINGS = FociSettings()
-PAN = PanNuclearSettings()
 CENTRES = ((60, 60), (60, 170))
 
 
@@ -31,11 +28,30 @@ def image(foci=(), noise=0.0, level=300.0, seed=0):
     return picture + noise * np.random.default_rng(seed).standard_normal(SHAPE)
 
 
-def measured(picture, labels=None, settings=SETTINGS, pan=PAN):
+def by_name(columns, prefix=""):
+    return {column.name.removeprefix(prefix): values for column, values in columns.items()}
+
+
+def judged(candidates, threshold=None, usual=np.nan, where="in the image"):
+    """Columns of nuclei and of foci at a threshold; by default that of the image alone."""
+    peaks, nuclei = by_name(candidates.peaks), by_name(candidates.nuclei)
+    row = np.searchsorted(nuclei["cell_id"], peaks["cell_id"])
+    numbers = PeakValues(
+        row, *(peaks[name] for name in ("height", "area", "contrast", "integrated"))
+    )
+    of_nuclei = NucleusValues(
+        *(nuclei[name] for name in ("nucleus_area", "noise", "level", "variation"))
+    )
+    rule = FociRule(candidates.threshold if threshold is None else threshold, usual)
+    columns, is_focus = count_foci("gh2ax", where, numbers, of_nuclei, rule)
+    foci = {name: values[is_focus] for name, values in peaks.items()}
+    labels = np.where(np.isin(candidates.labels, foci["focus_id"]), candidates.labels, 0)
+    return by_name(columns, "gh2ax_"), foci, labels
+
+
+def measured(picture, labels=None, settings=SETTINGS, **rule):
     regions = Regions.of(nuclei() if labels is None else labels)
-    foci = measure_foci(picture, "gh2ax", regions, np.full(len(regions), 50.0), settings, pan)
-    per_nucleus = {c.name.removeprefix("gh2ax_"): v for c, v in foci.nuclei.items()}
-    return per_nucleus, {c.name: v for c, v in foci.foci.items()}, foci.labels
+    return judged(measure_peaks(picture, regions, np.full(len(regions), 50.0), settings), **rule)
 
 
 FOCI = ((50.3, 55.6, 300), (70.0, 72.2, 200), (60.4, 40.1, 250), (62.0, 170.5, 300))
@@ -77,6 +93,18 @@ def test_touching_bright_neighbour_makes_no_foci():
     labels[bright] = 77
     picture = image(noise=15) + 600 * ndimage.gaussian_filter(bright.astype(float), 1)
     assert measured(picture, labels)[0]["foci_count"][[0, 2]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_bright_cytoplasm_makes_no_foci_in_dark_nuclei(shift):
+    """Nor where the channels are not quite in register."""
+    hole = 1 - ndimage.gaussian_filter((nuclei() > 0).astype(float), 2)
+    uneven = 1 + ndimage.gaussian_filter(np.random.default_rng(2).normal(0, 4, SHAPE), 8)
+    picture = 100 + 600 * np.roll(hole * uneven, shift, axis=1)
+    noisy = np.random.default_rng(3).poisson(picture).astype(float)
+    assert measured(noisy)[0]["foci_count"].sum() <= 1
+    focus = noisy + 250 * spot(SHAPE, 60, 70, 1.8)
+    assert measured(focus)[0]["foci_count"][0] - measured(noisy)[0]["foci_count"][0] == 1
 
 
 def test_dome_has_no_foci():
@@ -148,39 +176,72 @@ def test_snr_is_contrast_over_the_noise_around():
     assert foci["snr"][0] == pytest.approx(30, rel=0.35)
 
 
-def test_noise_from_controls_sets_the_threshold():
-    control = image(noise=10, seed=5)
-    noise = response_noise(control, Regions.of(nuclei()), SETTINGS)
-    fixed = FociSettings(noise=noise)
-    assert measured(control, settings=fixed)[0]["foci_count"].tolist() == [0, 0]
-    threshold = measured(image(FOCI, noise=3), settings=fixed)[0]["foci_threshold"]
-    np.testing.assert_allclose(threshold, 4.5 * noise, rtol=0.05)
-    assert measured(image(FOCI), settings=FociSettings(noise=1e4))[1]["y"].size == 0
+def test_foci_exceed_the_threshold_in_units_of_the_noise():
+    per_nucleus, foci, _ = measured(image(FOCI, noise=3), threshold=20.0)
+    assert (foci["height"] > 20).all()
+    noise = per_nucleus["foci_threshold"] / 20
+    found = find_foci(image(FOCI, noise=3), Regions.of(nuclei()), FociSettings(threshold=20.0))
+    assert len(found.row) == foci["y"].size
+    lower = measured(image(FOCI, noise=3), threshold=10.0)[0]["foci_threshold"]
+    np.testing.assert_allclose(lower, 10 * noise)
+    assert measured(image(FOCI, noise=3), threshold=1e4)[1]["y"].size == 0
+
+
+def test_extents_do_not_depend_on_the_threshold():
+    low, high = (measured(image(FOCI, noise=70), threshold=k)[1] for k in (3.0, 8.0))
+    kept = np.isin(low["focus_id"], high["focus_id"])
+    assert 0 < kept.sum() < kept.size
+    for name in ("area", "integrated", "contrast", "snr"):
+        np.testing.assert_array_equal(low[name][kept], high[name])
 
 
 def test_pan_nuclear_needs_bright_and_even():
     even = image(noise=5)
     even[nuclei() == 4] += 2000
-    pan = PanNuclearSettings(level=300)
-    assert measured(even, pan=pan)[0]["pan_nuclear"].tolist() == [True, False]
+    assert measured(even, usual=300.0)[0]["pan_nuclear"].tolist() == [True, False]
+    assert measured(even)[0]["pan_nuclear"].tolist() == [False, False]
     speckled = even.copy()
     rng = np.random.default_rng(0)
     texture = ndimage.gaussian_filter(rng.standard_normal(SHAPE), 3)
     speckled += 1200 * texture / texture.std() * (nuclei() == 4)
-    assert measured(speckled, pan=pan)[0]["pan_nuclear"].tolist() == [False, False]
+    assert measured(speckled, usual=300.0)[0]["pan_nuclear"].tolist() == [False, False]
 
 
-def test_absent_nucleus_is_nan_and_no_nuclei_are_no_rows():
+def test_a_nucleus_stained_all_over_has_no_count_and_does_not_move_the_mean():
+    picture = image([*FOCI, (60, 170, 600), (70, 160, 600)], noise=3)
+    picture[nuclei() == 900] += 2000
+    per_nucleus, foci, _ = measured(picture, usual=300.0)
+    assert per_nucleus["foci_count"].tolist() == [3, None]
+    assert per_nucleus["foci_count"].mean() == 3
+    assert per_nucleus["foci_ge3"].tolist() == [True, None]
+    for name in ("foci_integrated", "foci_area_fraction", "foci_mean_contrast"):
+        assert np.isnan(per_nucleus[name]).tolist() == [False, True], name
+    assert set(foci["cell_id"]) == {4}
+
+
+def test_nuclei_with_3_5_and_10_foci_or_more():
+    grid = [(y, x) for y in (45, 60, 75) for x in (45, 60, 75)]
+    for n, expected in ((2, (0, 0, 0)), (3, (1, 0, 0)), (5, (1, 1, 0)), (9, (1, 1, 0))):
+        per_nucleus = measured(image([(y, x, 300) for y, x in grid[:n]], noise=3))[0]
+        assert per_nucleus["foci_count"].tolist() == [n, 0]
+        assert tuple(per_nucleus[f"foci_ge{m}"][0] for m in (3, 5, 10)) == expected
+        assert not any(per_nucleus[f"foci_ge{m}"][1] for m in (3, 5, 10))
+
+
+def test_without_a_threshold_nothing_is_counted():
+    """NaN stands for a batch whose controls are missing: no count, rather than a count of 0."""
+    per_nucleus, foci, _ = measured(image(FOCI, noise=3), threshold=np.nan)
+    assert per_nucleus["foci_count"].tolist() == [None, None]
+    assert foci["y"].size == 0
+
+
+def test_absent_nucleus_is_missing_and_no_nuclei_are_no_rows():
     regions = Regions.of(nuclei(), ids=np.array([4, 5, 900]))
-    foci = measure_foci(
-        image(FOCI, noise=3), "c", regions, np.zeros(3), SETTINGS, PanNuclearSettings()
-    )
-    values = {c.name: v for c, v in foci.nuclei.items()}
-    assert values["c_foci_count"].tolist() == [3, 0, 1]
-    assert np.isnan(values["c_foci_integrated"]).tolist() == [False, True, False]
+    values = judged(measure_peaks(image(FOCI, noise=3), regions, np.zeros(3), SETTINGS))[0]
+    assert values["foci_count"].tolist() == [3, None, 1]
+    assert np.isnan(values["foci_integrated"]).tolist() == [False, True, False]
     per_nucleus, table, _ = measured(image(), np.zeros(SHAPE, dtype=int))
     assert per_nucleus["foci_count"].shape == table["y"].shape == (0,)
-    assert np.isnan(response_noise(image(), Regions.of(np.zeros(SHAPE, dtype=int)), SETTINGS))
 
 
 def test_callers_image_is_untouched():
@@ -196,7 +257,6 @@ def test_callers_image_is_untouched():
         {"sigma": 0},
         {"fine": 2.0},
         {"ridge_ratio": 0.5},
-        {"noise": -1.0},
         {"threshold": -1.0},
         {"sigma": (2.0, 0.0)},
     ],
@@ -213,22 +273,19 @@ def test_refuses_what_does_not_fit():
     with pytest.raises(MeasurementError, match="was segmented"):
         find_foci(stack, Regions.of(np.ones((5, 5), dtype=int)), SETTINGS)
     with pytest.raises(MeasurementError, match="one background"):
-        measure_foci(
-            image(), "c", Regions.of(nuclei()), np.zeros(5), SETTINGS, PanNuclearSettings()
-        )
+        measure_peaks(image(), Regions.of(nuclei()), np.zeros(5), SETTINGS)
 
 
-def test_foci_of_two_channels_can_be_stacked():
-    regions = Regions.of(nuclei())
-    tables = [
-        measure_foci(image(FOCI, noise=3), name, regions, np.zeros(2), SETTINGS, PAN).foci
-        for name in ("gh2ax", "p53bp1")
-    ]
-    assert list(tables[0]) == list(tables[1])
-    first = next(iter(tables[0]))
-    assert (first.name, first.unit, first.dtype) == ("channel", "key", "str")
-    stacked = np.concatenate([table[first] for table in tables])
-    assert stacked.tolist() == ["gh2ax"] * 4 + ["p53bp1"] * 4
+def test_definitions_say_what_was_looked_at():
+    candidates = measure_peaks(image(FOCI), Regions.of(nuclei()), np.zeros(2), SETTINGS)
+    peaks, sizes = by_name(candidates.peaks), by_name(candidates.nuclei)
+    of_peaks = PeakValues(np.zeros(0, dtype=int), *[np.zeros(0)] * 4)
+    of_nuclei = NucleusValues(sizes["nucleus_area"], *[np.ones(2)] * 3)
+    columns, _ = count_foci("gh2ax", "in the stack", of_peaks, of_nuclei, FociRule(4.0, np.nan))
+    count = next(column for column in columns if column.name == "gh2ax_foci_count")
+    assert "Foci of gh2ax in the nucleus, in the stack." in count.meaning
+    assert not any("{" in column.name + column.meaning for column in columns)
+    assert peaks["focus_id"].tolist() == list(range(1, peaks["y"].size + 1))
 
 
 def stack_of(foci, noise=2.0):
@@ -251,10 +308,7 @@ def test_stack_parts_foci_that_a_projection_merges():
     np.testing.assert_array_equal(flat.places, deep.places)
     places = flat.places[np.argsort(flat.places[:, 0])]
     np.testing.assert_allclose(places, [foci[0][:3], foci[2][:3], foci[1][:3]], atol=0.3)
-    measured_stack = measure_foci(
-        stack, "c", Regions.of(labels), np.zeros(1), settings, PanNuclearSettings()
-    )
-    columns = {c.name: v for c, v in measured_stack.foci.items()}
+    columns = judged(measure_peaks(stack, Regions.of(labels), np.zeros(1), settings))[1]
     np.testing.assert_allclose(np.sort(columns["plane"]), [1.8, 4.0, 6.3], atol=0.3)
     assert (columns["area"] < 40).all()
     projected = find_foci(stack.max(axis=0), Regions.of(labels), FociSettings(sigma=2.0))

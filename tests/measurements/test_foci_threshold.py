@@ -1,41 +1,110 @@
+"""Thresholds from heights drawn from the distributions that texture and foci are known to have."""
+
 import numpy as np
 import pytest
 
-from measurements.foci_threshold import HIGHEST, LOWEST, START, USUAL, parting_height
+from measurements.foci_threshold import (
+    HIGHEST,
+    LOWEST,
+    START,
+    control_height,
+    count_heights,
+    parting_height,
+    parting_heights,
+)
 
 
-def texture(n, seed=0):
-    return START + np.random.default_rng(seed).exponential(0.45, n)
+def texture(n, seed=0, scale=1.2):
+    """Heights whose number above h goes with h exp(-h²/2), as in a normal field."""
+    grid = np.linspace(START, 9, 4000)
+    above = grid / scale * np.exp(-((grid / scale) ** 2) / 2)
+    return np.interp(np.random.default_rng(seed).random(n) * above[0], above[::-1], grid[::-1])
 
 
 def foci(n, middle, seed=1):
-    return np.random.default_rng(seed).lognormal(np.log(middle), 0.18, n)
+    return np.random.default_rng(seed).lognormal(np.log(middle), 0.25, n)
+
+
+def image(n_foci, middle=7.0, n_texture=300, seed=0):
+    return np.concatenate([texture(n_texture, seed), foci(n_foci, middle, seed + 100)])
+
+
+def found(images, thresholds):
+    return [int((heights > k).sum()) for heights, k in zip(images, thresholds, strict=True)]
 
 
 @pytest.mark.parametrize("middle", [6.0, 9.0])
 @pytest.mark.parametrize("n_foci", [40, 400])
 def test_misses_and_false_foci_balance(middle, n_foci):
-    heights = np.concatenate([texture(300), foci(n_foci, middle)])
-    found = (heights > parting_height(heights)).sum()
-    assert found == pytest.approx(n_foci, rel=0.1)
+    heights = image(n_foci, middle)
+    assert (heights > parting_height(heights)).sum() == pytest.approx(n_foci, rel=0.1)
 
 
 def test_denser_foci_lower_the_threshold():
-    few, many = (parting_height(np.concatenate([texture(300), foci(n, 5.0)])) for n in (40, 600))
+    few, many = (parting_height(image(n, 5.0)) for n in (40, 600))
     assert LOWEST <= many < few <= HIGHEST
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_texture_alone_keeps_the_usual_threshold(seed):
-    assert parting_height(texture(300, seed)) >= USUAL
+def test_texture_alone_has_next_to_no_foci(seed):
+    heights = texture(300, seed)
+    assert (heights > parting_height(heights)).sum() <= 2
 
 
-def test_few_or_unusable_heights_keep_the_usual_threshold():
-    assert parting_height(np.array([])) == USUAL
-    assert parting_height(np.array([np.nan, np.inf, 5.0, 1.0])) == USUAL
+def test_an_image_without_foci_beside_one_with_many():
+    """One threshold for both would find false foci in the one or miss foci in the other."""
+    images = [image(n, 5.5, seed=i) for i, n in enumerate((0, 0, 400, 400))]
+    parting = parting_heights([count_heights(heights) for heights in images])
+    counts = found(images, parting.thresholds)
+    assert max(counts[:2]) <= 3
+    assert counts[2:] == [pytest.approx(400, rel=0.05)] * 2
+    assert parting.thresholds[:2].min() > parting.thresholds[2:].max() + 0.5
+    shared = parting_height(np.concatenate(images))
+    assert found(images, [shared] * 4)[0] > 3 * max(counts[:2])
 
 
-def test_low_summits_and_order_do_not_matter():
-    heights = np.concatenate([texture(300), foci(100, 7.0)])
-    shuffled = np.random.default_rng(2).permutation(np.concatenate([heights, np.full(900, 1.0)]))
-    assert parting_height(shuffled) == pytest.approx(parting_height(heights), abs=1e-6)
+def test_the_batch_steadies_its_images():
+    """Small images of the same kind get nearly the same threshold, which alone they would not."""
+    images = [image(10, 5.5, n_texture=60, seed=i) for i in range(20)]
+    together = parting_heights([count_heights(heights) for heights in images]).thresholds
+    alone = np.array([parting_height(heights) for heights in images])
+    assert together.std() < 0.7 * alone.std()
+    assert np.mean(found(images, together)) == pytest.approx(10, abs=1.5)
+
+
+def test_the_order_of_images_and_heights_does_not_matter():
+    images = [image(n, seed=n) for n in (0, 50, 200)]
+    counts = [count_heights(heights) for heights in images]
+    forward, backward = parting_heights(counts), parting_heights(counts[::-1])
+    np.testing.assert_allclose(forward.thresholds, backward.thresholds[::-1])
+    low = np.concatenate([images[1], np.full(900, 1.0), [np.nan, np.inf]])
+    assert parting_height(np.random.default_rng(2).permutation(low)) == parting_height(images[1])
+
+
+def test_shapes_are_those_that_were_drawn():
+    parting = parting_heights([count_heights(image(300, 7.0, 3000, seed)) for seed in range(3)])
+    assert parting.texture_scale == pytest.approx(1.2, abs=0.02)
+    assert parting.focus_height == pytest.approx(7.0, rel=0.03)
+    assert parting.focus_width == pytest.approx(0.25, abs=0.03)
+    np.testing.assert_allclose(parting.shares, 1 / 11, rtol=0.1)
+
+
+def test_no_heights_and_no_images():
+    assert LOWEST <= parting_height(np.array([])) <= HIGHEST
+    assert parting_heights([]).thresholds.shape == (0,)
+
+
+@pytest.mark.parametrize("basal", [0, 60])
+def test_control_texture_is_let_through_as_often_as_allowed(basal):
+    """Foci that control nuclei have do not raise the threshold."""
+    n_nuclei = 60
+    images = [image(basal // 3, 9.0, 500, seed) for seed in range(3)]
+    counts = [count_heights(heights) for heights in images]
+    others = texture(50_000, seed=9)  # 25 a nucleus, as in the controls
+    for allowed in (0.2, 1.0):
+        height = control_height(counts, n_nuclei, allowed)
+        assert (others > height).sum() / 2000 == pytest.approx(allowed, rel=0.25)
+
+
+def test_without_control_nuclei_there_is_no_threshold():
+    assert np.isnan(control_height([], 0, 0.5))

@@ -171,11 +171,11 @@ def test_a_changed_measurement_keeps_the_labels(tmp_path):
     layout = Layout(tmp_path / "out")
     run_here(study, layout.root)
     labels = times(layout.labels("field0"))
-    part = layout.cells_part("field0").stat().st_mtime_ns
+    part = layout.marker("field0").stat().st_mtime_ns
     write_settings(tmp_path, threshold=3)
     assert run_here(study, layout.root).kept == 0
     assert times(layout.labels("field0")) == labels
-    assert layout.cells_part("field0").stat().st_mtime_ns != part
+    assert layout.marker("field0").stat().st_mtime_ns != part
 
 
 def test_a_changed_segmentation_makes_new_labels(tmp_path):

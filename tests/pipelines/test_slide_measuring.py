@@ -109,7 +109,7 @@ def in_one_piece(image):
     ids = np.unique(image.cells[image.cells > 0])
     labels = Labels(image.nuclei, image.cells, image.n_nuclei(ids))
     pixels = Pixels("", image.planes, None, image.pixel_size_um, ())
-    cells, _ = measure_cells(pixels, labels, study(), whole_image(labels))
+    cells = measure_cells(pixels, labels, study(), whole_image(labels))
     converted = in_physical_units(cells, image.pixel_size_um)
     return {column.name: values for column, values in converted.items()}
 

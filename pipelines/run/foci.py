@@ -1,0 +1,235 @@
+"""Which peaks are foci: decided over the images of a batch, once all are measured.
+
+With control images a batch has one threshold, which their texture sets. Without, texture and foci
+part at a height of each image's own, told from the heights of all images of the batch together. See
+`measurements.foci_threshold` for both.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from measurements.columns import Column, Measured
+from measurements.foci import FociRule, NucleusValues, PeakValues, count_foci
+from measurements.foci_columns import CHANNEL, FOCUS_ID, NUCLEUS_ID
+from measurements.foci_pan_nuclear import usual_level
+from measurements.foci_threshold import (
+    EDGES,
+    Counts,
+    Parting,
+    control_height,
+    parting_heights,
+)
+from pipelines.field.foci import looked_at
+from pipelines.run.layout import Layout
+from pipelines.run.parts import Part
+from pipelines.run.positivity import in_words
+from pipelines.study import Study
+from pipelines.study.csv_table import Value
+from pipelines.study.design import selected
+from pipelines.study.settings import Foci, FociThreshold
+from pipelines.tables import write_parquet
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What foci of one channel are, in every image.
+
+    Attributes:
+        settings: the measurement.
+        rules: of each image.
+        rows: the thresholds, for tables/thresholds.csv.
+    """
+
+    settings: Foci
+    rules: Mapping[str, FociRule]
+    rows: Sequence[Mapping[str, object]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """One image of a batch: its heights, and how bright its nuclei are."""
+
+    part: Part
+    heights: Counts
+    levels: NDArray[np.float64]
+
+
+def settle_foci(
+    study: Study, layout: Layout, parts: Sequence[Part]
+) -> tuple[list[Part], list[Mapping[str, object]]]:
+    """Decide what is a focus, and write each image's foci.
+
+    Args:
+        study: the settings.
+        layout: the run's files.
+        parts: the images.
+
+    Returns:
+        The images with their counts added, and the rows of tables/thresholds.csv.
+    """
+    asked_for = [m for m in study.measurements if isinstance(m, Foci)]
+    if not asked_for:
+        return list(parts), []
+    decisions = [_decide(settings, layout, parts) for settings in asked_for]
+    with ThreadPoolExecutor(study.compute.workers) as pool:
+        settled = list(pool.map(lambda part: _settle(part, study, layout, decisions), parts))
+    return settled, [row for decision in decisions for row in decision.rows]
+
+
+def _decide(settings: Foci, layout: Layout, parts: Sequence[Part]) -> Decision:
+    rule = settings.threshold
+    by = rule.by if isinstance(rule, FociThreshold) else None
+    batches: dict[Value, list[_Member]] = {}
+    for part in parts:
+        nuclei = _of_channel(pq.read_table(layout.peak_nuclei_part(part.image_id)), settings)
+        heights = np.array(part.marker["foci_heights"][settings.channel])
+        member = _Member(part, heights, _numbers(nuclei, "level"))
+        batches.setdefault(part.row.sample[by] if by else None, []).append(member)
+    decided = [_decide_batch(settings, batch, members) for batch, members in batches.items()]
+    rules = {image_id: of_image for each in decided for image_id, of_image in each.rules.items()}
+    return Decision(settings, rules, [row for each in decided for row in each.rows])
+
+
+def _decide_batch(settings: Foci, batch: Value, members: Sequence[_Member]) -> Decision:
+    rule = settings.threshold
+    if not isinstance(rule, FociThreshold):
+        return _one_for_all(settings, None, members, members, rule, "fixed", "")
+    if not rule.controls:
+        return _one_for_each(settings, batch, members)
+    ids = {row.image_id for row in selected([m.part.row for m in members], rule.controls)}
+    controls = [member for member in members if member.part.image_id in ids]
+    heights, n_nuclei = [m.heights for m in controls], _n_nuclei(controls)
+    height = control_height(heights, n_nuclei, rule.false_foci)
+    above = sum(int(counts[EDGES[:-1] >= height * (1 - 1e-9)].sum()) for counts in heights)
+    note = (
+        f"control nuclei exceed it {above / n_nuclei:.2f} times each"
+        if n_nuclei
+        else ("no control nucleus in the images that could be measured")
+    )
+    return _one_for_all(settings, batch, members, controls, height, "control_texture", note)
+
+
+def _one_for_all(
+    settings: Foci,
+    batch: Value,
+    members: Sequence[_Member],
+    usual: Sequence[_Member],
+    height: float,
+    rule: str,
+    note: str,
+) -> Decision:
+    """The same threshold for all images; nuclei of `usual` say how bright nuclei usually are."""
+    n_cells = 0 if rule == "fixed" else _n_nuclei(usual)
+    row = _row(settings, rule, batch, height, n_cells, note)
+    of_image = FociRule(height, _level(usual))
+    return Decision(settings, {m.part.image_id: of_image for m in members}, [row])
+
+
+def _one_for_each(settings: Foci, batch: Value, members: Sequence[_Member]) -> Decision:
+    parting, level = parting_heights([m.heights for m in members]), _level(members)
+    heights = {m.part.image_id: float(k) for m, k in zip(members, parting.thresholds, strict=True)}
+    note = _in_words(parting, batch, members)
+    rows = [
+        _row(settings, "parting", image_id, height, _n_nuclei(members), note) | {"by": "image_id"}
+        for image_id, height in heights.items()
+    ]
+    rules = {image_id: FociRule(height, level) for image_id, height in heights.items()}
+    return Decision(settings, rules, rows)
+
+
+def _row(
+    settings: Foci, rule: str, batch: Value, height: float, n_cells: int, note: str
+) -> dict[str, object]:
+    found = settings.threshold
+    return {
+        "name": f"{settings.channel}_foci",
+        "of": "height",
+        "rule": rule,
+        "controls": in_words(found.controls) if isinstance(found, FociThreshold) else "",
+        "by": found.by if isinstance(found, FociThreshold) else None,
+        "batch": batch,
+        "threshold": height,
+        "n_cells": n_cells,
+        "note": note,
+    }
+
+
+def _in_words(parting: Parting, batch: Value, members: Sequence[_Member]) -> str:
+    images = "1 image" if len(members) == 1 else f"{len(members)} images"
+    of_batch = "" if batch is None else f" of {batch}"
+    return (
+        f"from the peaks of {images}{of_batch}: heights of texture have the scale "
+        f"{parting.texture_scale:.2f}, foci are {parting.focus_height:.1f} high (median)"
+    )
+
+
+def _n_nuclei(members: Sequence[_Member]) -> int:
+    return sum(int(np.isfinite(member.levels).sum()) for member in members)
+
+
+def _level(members: Sequence[_Member]) -> float:
+    return usual_level(np.concatenate([np.zeros(0), *(member.levels for member in members)]))
+
+
+def _settle(part: Part, study: Study, layout: Layout, decisions: Sequence[Decision]) -> Part:
+    """Count one image's foci, and write them where that is not done."""
+    image_id = part.image_id
+    peaks = pq.read_table(layout.peaks_part(image_id))
+    of_nuclei = pq.read_table(layout.peak_nuclei_part(image_id))
+    counted: dict[Column, NDArray[np.generic]] = {}
+    foci = []
+    for decision in decisions:
+        of_channel = _of_channel(peaks, decision.settings)
+        where = looked_at(decision.settings, study)
+        rule = decision.rules[image_id]
+        nuclei = _of_channel(of_nuclei, decision.settings)
+        columns, is_focus = _count(decision.settings.channel, where, of_channel, nuclei, rule)
+        counted |= columns
+        foci.append(_numbered(of_channel.filter(pa.array(is_focus))))
+    table = pa.concat_tables(foci)
+    path = layout.foci_part(image_id)
+    if not (path.is_file() and pq.read_table(path).equals(table)):
+        write_parquet(path, table)
+    return part.adding(counted)
+
+
+def _count(
+    channel: str, where: str, peaks: pa.Table, nuclei: pa.Table, rule: FociRule
+) -> tuple[Measured, NDArray[np.bool_]]:
+    ids = nuclei.column(NUCLEUS_ID.name).to_numpy()
+    peak_values = PeakValues(
+        np.searchsorted(ids, peaks.column(NUCLEUS_ID.name).to_numpy()).astype(np.int64),
+        *(_numbers(peaks, name) for name in ("height", "area", "contrast", "integrated")),
+    )
+    nucleus_values = NucleusValues(
+        *(_numbers(nuclei, name) for name in ("nucleus_area", "noise", "level", "variation"))
+    )
+    return count_foci(channel, where, peak_values, nucleus_values, rule)
+
+
+def _of_channel(table: pa.Table, settings: Foci) -> pa.Table:
+    names = table.column(CHANNEL.name).to_numpy(zero_copy_only=False)
+    return table.filter(pa.array(names == settings.channel))
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """One column by its name without a unit of length."""
+    full = next(c for c in table.column_names if c in {name, *_with_units(name)})
+    return np.asarray(table.column(full).to_numpy(), dtype=np.float64)
+
+
+def _with_units(name: str) -> list[str]:
+    return [f"{name}_{unit}" for unit in ("um", "um2", "px", "px2")]
+
+
+def _numbered(foci: pa.Table) -> pa.Table:
+    """Foci numbered from 1."""
+    at = foci.column_names.index(FOCUS_ID.name)
+    numbers = pa.array(np.arange(1, foci.num_rows + 1, dtype=np.uint32))
+    return foci.set_column(at, foci.schema.field(at), numbers)
