@@ -19,6 +19,15 @@ DNA_INDEX = Column(
     "DNA index of flow cytometry (Hiddemann et al. 1984, Cytometry 5:445); [judgement] the lowest "
     "peak of the smoothed histogram of log2 content with 0.2 of the highest one's prominence",
 )
+IN_G1 = Column(
+    "{channel}_in_g1",
+    "flag",
+    "bool",
+    "The nucleus has the DNA of G1: a DNA index from 0.75 to 1.25; empty without an index. Foci of "
+    "damage are compared in G1, since replication makes some and a G2 nucleus has twice the DNA.",
+    "[judgement] half of the way to 1.5, the middle of S, to either side of the G1 peak",
+)
+G1_FROM, G1_TO = 0.75, 1.25
 MIN_CELLS = 200
 BINS_PER_DOUBLING = 64
 SMOOTHING = 0.08
@@ -50,6 +59,11 @@ def dna_index(content: ArrayLike, whole: ArrayLike, batches: ArrayLike) -> Float
         members = groups == batch
         index[members] = values[members] / first_peak(values[members & usable])
     return index
+
+
+def in_g1(index: Floats) -> np.ma.MaskedArray[tuple[int], np.dtype[np.bool_]]:
+    """Which nuclei have the DNA of G1, from `dna_index`; masked where there is no index."""
+    return np.ma.MaskedArray((index >= G1_FROM) & (index <= G1_TO), np.isnan(index))
 
 
 def first_peak(content: NDArray[np.float64]) -> float:

@@ -92,7 +92,9 @@ def _measurement(settings: Settings) -> str:
         case "foci":
             return (
                 f"Foci of {channel} were detected in the nucleus as peaks of a band-pass filter at "
-                f"the scale {_length(settings, 'sigma')} (standard deviation)."
+                f"the scale {_length(settings, 'sigma')} (standard deviation)"
+                f"{' through the z-stack' if settings.get('stack') else ''}, "
+                f"{_foci_threshold(settings.get('threshold'))}."
             )
         case "beta_gal":
             return (
@@ -107,6 +109,22 @@ def _measurement(settings: Settings) -> str:
             return f"Reporters {channels} were measured in every cell{unmixed}."
         case _:
             return ""
+
+
+def _foci_threshold(threshold: object) -> str:
+    if not isinstance(threshold, dict):
+        return f"higher than {threshold} standard deviations of the nucleus around"
+    controls = ", ".join(f"{k} {v}" for k, v in (threshold.get("controls") or {}).items())
+    each = f" of each {threshold['by']}" if threshold.get("by") else ""
+    if controls:
+        return (
+            f"at the height that the texture of control nuclei ({controls}){each} exceeds "
+            f"{threshold.get('false_foci'):g} times a nucleus"
+        )
+    return (
+        "above the height at which peaks of texture and of foci are equally likely, fitted to all "
+        f"images{each} together with a share of foci for every image"
+    )
 
 
 def _positivity(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from measurements.chromatin import DNA_CONTENT
 from measurements.columns import PX_SUFFIX, UM_SUFFIX, Column
 from measurements.outliers import DEBRIS, OutlierLimits, count_outliers, find_debris
-from measurements.ploidy import DNA_INDEX, dna_index
+from measurements.ploidy import DNA_INDEX, IN_G1, dna_index, in_g1
 from measurements.quality import NUCLEUS_BRIGHTNESS
 from pipelines.run.parts import Part
 from pipelines.study import Study
@@ -82,7 +82,9 @@ def _with_dna_index(channel: str, parts: list[Part], batches: NDArray[np.intp]) 
         whole &= _of_all(parts, DEBRIS.name) != 1
     content = _of_all(parts, DNA_CONTENT.bind(channel=channel).name)
     of_cells = np.repeat(batches, [part.n_cells for part in parts])
-    return _adding(parts, DNA_INDEX.bind(channel=channel), dna_index(content, whole, of_cells))
+    index = dna_index(content, whole, of_cells)
+    with_index = _adding(parts, DNA_INDEX.bind(channel=channel), index)
+    return _adding(with_index, IN_G1.bind(channel=channel), in_g1(index))
 
 
 def _adding(parts: list[Part], column: Column, values: NDArray[np.generic]) -> list[Part]:

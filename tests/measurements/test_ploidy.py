@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from measurements.errors import MeasurementError
-from measurements.ploidy import dna_index, first_peak
+from measurements.ploidy import dna_index, first_peak, in_g1
 
 
 def contents(n=2000, g1=0.6, g2=0.25, cv=0.1, seed=0):
@@ -58,3 +58,13 @@ def test_few_cells_and_nothing_above_0_give_none():
 def test_other_cells_are_refused():
     with pytest.raises(MeasurementError, match="one value a cell"):
         dna_index(np.ones(3), np.ones(2), np.ones(3))
+
+
+def test_g1_is_told_from_g2_and_from_no_index():
+    values, dna = contents()
+    called = in_g1(dna_index(values, *all_whole(values)))
+    assert called[dna == 1].mean() > 0.95
+    assert called[dna == 2].mean() < 0.01
+    assert in_g1(np.array([0.74, 0.75, 1.25, 1.26, np.nan])).tolist() == [
+        False, True, True, False, None,
+    ]  # fmt: skip

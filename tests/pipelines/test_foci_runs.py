@@ -62,10 +62,10 @@ def gh2ax(n_foci, seed, height=260.0, level=400.0, shape=SHAPE):
     return rng.poisson(picture).astype(np.uint16)
 
 
-def write_study(folder, images, more="", statistics="", channel=1):
+def write_study(folder, images, more="", statistics="", channel=1, dna=500 * (NUCLEI > 0)):
     """A study of pairs of a γH2AX picture and what its sample row says."""
     folder.mkdir(exist_ok=True)
-    dna = np.random.default_rng(0).poisson(100 + 500 * (NUCLEI > 0)).astype(np.uint16)
+    dna = np.random.default_rng(0).poisson(100 + dna).astype(np.uint16)
     rows = []
     for i, (picture, sample) in enumerate(images):
         tifffile.imwrite(folder / f"f{i}.tif", np.stack([dna, picture]))
@@ -184,6 +184,28 @@ def test_nuclei_stained_all_over_have_no_count_and_no_foci(tmp_path):
     assert float(image["gh2ax_pan_nuclear_fraction"]) == pytest.approx(8 / 12)
     foci = pl.read_parquet(layout.foci).filter(pl.col("image_id") == "f2")
     assert foci["cell_id"].min() == 9
+
+
+def test_foci_are_compared_in_g1_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("measurements.ploidy.MIN_CELLS", 20)
+    cells = [(donor, dox) for dox in ("no", "yes") for donor in ("a", "b")]
+    images = [
+        (gh2ax(6 if dox == "yes" else 1, seed), {"donor": f"{donor}{dox}", "dox": dox})
+        for seed, (donor, dox) in enumerate(cells)
+    ]
+    design = (
+        "  - {type: chromatin, channel: dna}\nstatistics:\n  unit: donor\n  factors: [dox]\n"
+        "  outcomes: [gh2ax_foci_count, {of: gh2ax_foci_count, within: {dna_in_g1: true}}]\n"
+    )
+    in_g2 = NUCLEI % 3 == 0
+    study = write_study(tmp_path, images, "", design, dna=500 * (NUCLEI > 0) * (1 + in_g2))
+    layout = Layout(tmp_path / "out")
+    run_here(study, layout.root)
+    found = pl.read_parquet(layout.cells)
+    assert (found["dna_in_g1"] == (found["cell_id"] % 3 != 0)).all()
+    rows = read_csv(layout.table("statistics"))
+    counted = {row["within"]: row["n_cells"] for row in rows}
+    assert counted == {"": "24", "dna_in_g1 True": "16"}
 
 
 def test_every_focus_of_the_table_is_ringed(tmp_path):

@@ -86,6 +86,7 @@ def test_dna_is_in_units_of_g1_only_where_enough_cells_tell(done):
     assert (cells["dna_dna_content"] > 0).all()
     assert cells.height < 200
     assert cells["dna_dna_index"].is_nan().all()
+    assert cells["dna_in_g1"].null_count() == cells.height
 
 
 def test_cell_ids_are_the_labels(done):
