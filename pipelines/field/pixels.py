@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from measurements.illumination import as_gain, even_light
 from pipelines.errors import ImageError
 from pipelines.field.stacks import Stack, read_stacks
 from pipelines.images import Field, open_field
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
+from pipelines.study.illumination import open_light
 
 Grey = NDArray[np.generic]
 
@@ -23,13 +25,13 @@ class Pixels:
 
     Attributes:
         image_id: the image.
-        planes: channel -> (y, x) pixels as the file has them; a brightfield image by the mean of
-            its colours.
+        planes: channel -> (y, x) pixels as the file has them, but for uneven light where the study
+            takes that off; a brightfield image by the mean of its colours.
         rgb: (y, x, 3), where the image is brightfield.
         pixel_size_um: edge of a pixel; None where unknown.
         warnings: what reading it brought up.
         blank: (y, x, 3), an empty field in the same light, where the study has one.
-        stacks: channel -> all of its planes, where foci are looked for in them.
+        stacks: channel -> all of its planes in the same light, where foci are looked for in them.
     """
 
     image_id: str
@@ -44,10 +46,20 @@ class Pixels:
 def read_pixels(field: Field, study: Study) -> Pixels:
     """Read every channel of a field.
 
+    Args:
+        field: the image.
+        study: the settings, in which estimated light has become pictures of it.
+
     Raises:
         ImageError: the file cannot be read, or a channel to segment holds one value only.
     """
     planes = {name: field.plane(name) for name in field.sources}
+    stacks = dict(read_stacks(field, study))
+    for name, gain in _light_of(study).items():
+        planes[name] = even_light(planes[name], gain)
+        if name in stacks:
+            even = np.stack([even_light(plane, gain) for plane in stacks[name].planes])
+            stacks[name] = dataclasses.replace(stacks[name], planes=even)
     rgb = planes.get(field.picture) if field.picture is not None else None
     if field.picture is not None and rgb is not None:
         planes[field.picture] = rgb_to_grey(rgb)
@@ -58,12 +70,19 @@ def read_pixels(field: Field, study: Study) -> Pixels:
                 f"channel {settings.channel} has the value {plane.flat[0]} in every pixel: "
                 "there is nothing to segment; check the exposure or the channel's number"
             )
-    stacks = read_stacks(field, study)
     stain = beta_gal_of(study)
     blank = None
     if stain is not None and stain.blank is not None:
         blank = read_blank(Path(stain.blank), field)
     return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings, blank, stacks)
+
+
+def _light_of(study: Study) -> dict[str, NDArray[np.float32]]:
+    """Light of every channel that it is to be taken off of."""
+    if not isinstance(study.illumination, dict):
+        return {}
+    lit = {name: open_light(Path(path)) for name, path in study.illumination.items()}
+    return {name: as_gain(picture.plane("light")) for name, picture in lit.items()}
 
 
 def read_blank(path: Path, field: Field) -> Grey:

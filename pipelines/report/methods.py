@@ -40,6 +40,7 @@ def _segmentation(settings: Settings, run: RunData) -> str:
     scale = f" at {size:g} µm a pixel" if isinstance(size, int | float) else ""
     program = " ".join(filter(None, ["senescope", known.get("senescope")]))
     parts = [f"Images analysed with {program}{scale}: {run.tables['images'].height}."]
+    parts += _light(settings.get("illumination"), run)
     segmentation = settings.get("segmentation")
     if not isinstance(segmentation, dict):
         return " ".join(parts)
@@ -56,6 +57,19 @@ def _segmentation(settings: Settings, run: RunData) -> str:
             f"{_length(ring, 'gap')} from the nucleus."
         )
     return " ".join(parts)
+
+
+def _light(wanted: object, run: RunData) -> list[str]:
+    found = run.provenance.get("illumination")
+    if wanted in (None, "none") or not isinstance(found, dict):
+        return []
+    if wanted != "estimate":
+        return [f"Uneven light was taken off by pictures of it, in {', '.join(found)}."]
+    fits = ", ".join(f"{name} {light['fall_off']:.0%}" for name, light in found.items())
+    return [
+        "Uneven light, a second-order polynomial fitted to the logarithm of what cells of all "
+        f"images together add to the background, was taken off; it fell off by: {fits}."
+    ]
 
 
 def _model(settings: Settings) -> str:

@@ -45,6 +45,10 @@ class Layout:
         """The report."""
         return self.root / "report.html"
 
+    def light(self, channel: str) -> Path:
+        """Light over the field, estimated; see `measurements.illumination`."""
+        return self.root / "illumination" / f"{channel}.tif"
+
     def labels(self, image_id: str) -> Path:
         """OME-Zarr of one image's labels."""
         return self.root / "labels" / f"{image_id}.ome.zarr"

@@ -98,12 +98,13 @@ def prepare(
     if not chosen:
         raise StudyError(f"--only {only}: no image id matches; ids look like {_examples(checked)}")
     layout = _open_output(output, restart=restart)
-    references = decide_references(checked)
+    references = decide_references(checked, layout)
     hashes = _model_hashes(checked.study, folder)
     keys = settings_keys(checked.study, version("senescope"), hashes, references.inputs)
     studies = [(row, references.study_of(row)) for row in checked.samples.rows if row in chosen]
     # Every image is unmixed by all control images, so that none of them may be left out.
-    studies += [(row, study_of_controls(checked.study)) for row in checked.controls.rows]
+    of_controls = references.lit(study_of_controls(checked.study))
+    studies += [(row, of_controls) for row in checked.controls.rows]
     tasks = tuple(
         ImageTask(row, study, folder, layout.root, *keys, row.image_id in checked.slides)
         for row, study in studies

@@ -150,7 +150,8 @@ def settings_keys(
     settings = study.model_dump(mode="json")
     reading = {key: settings[key] for key in ("channels", "pixel_size_um", "z", "segmentation")}
     compute = {key: settings["compute"][key] for key in ("gpu", "precision")}
-    segmentation = fingerprint(version, reading, compute, dict(models))
+    light = references.get("illumination")
+    segmentation = fingerprint(version, reading, light, compute, dict(models))
     measured = [_before_gathering(m) for m in settings["measurements"]]
     return segmentation, fingerprint(segmentation, measured, dict(references))
 

@@ -11,6 +11,7 @@ from pipelines.images import Field, open_field
 from pipelines.study.beta_gal import beta_gal_problems
 from pipelines.study.controls import join_controls
 from pipelines.study.design import design_problems
+from pipelines.study.illumination import illumination_problems
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study, load_study
 from pipelines.study.problems import Problem, error, warning
@@ -83,7 +84,9 @@ def check_study(path: Path) -> Checked:
         for name, image in opened.items()
         if isinstance(image, Field) and is_slide(image, study.compute.slide_above_px)
     )
-    problems += slide_problems(study, {name: opened[name] for name in sorted(slides)})
+    large = {name: opened[name] for name in sorted(slides)}
+    problems += slide_problems(study, large)
+    problems += illumination_problems(study, opened, large, folder)
     problems.sort(key=lambda p: p.level)
     return Checked(path, study, samples, controls, tuple(problems), slides)
 

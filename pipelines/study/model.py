@@ -108,6 +108,13 @@ class Study(Settings):
     """Edge of a pixel in µm where the file has none or to override it; `unknown` measures in px."""
     z: Literal["max", "mean", "best_focus", "none"] = "max"
     """Projection of z-stacks; `none` refuses them."""
+    illumination: (
+        Literal["none", "estimate"] | Annotated[dict[ChannelName, str], Field(min_length=1)]
+    ) = "none"
+    """Uneven light taken off fluorescence channels before anything else: `estimate` tells it from
+    all images of the study together; or CHANNEL: a picture of the light (an evenly fluorescent
+    slide without the camera's offset, relative to the study file; or what a run left in
+    illumination/)."""
     segmentation: Segmentation
     """Nuclei and cells."""
     measurements: Annotated[tuple[Measurement, ...], Field(min_length=1)]
