@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 
 from pipelines.errors import StudyError
 from pipelines.study.base import ChannelName, Lengths, Positive, Scalar, Settings
@@ -18,6 +18,14 @@ from pipelines.study.messages import explain
 from pipelines.study.reporters import Reporters
 from pipelines.study.rules import Rule
 from pipelines.study.settings import CellposeSettings, Measurement, Segmentation
+
+
+LIGHT_WORDS = ("none", "estimate")
+# A path alone is written out for every channel before it is validated.
+LIGHT_SCHEMA: list[JsonValue] = [
+    {"type": "string"},
+    {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+]
 
 
 def _file_name(name: str) -> str:
@@ -108,13 +116,14 @@ class Study(Settings):
     """Edge of a pixel in µm where the file has none or to override it; `unknown` measures in px."""
     z: Literal["max", "mean", "best_focus", "none"] = "max"
     """Projection of z-stacks; `none` refuses them."""
-    illumination: (
-        Literal["none", "estimate"] | Annotated[dict[ChannelName, str], Field(min_length=1)]
-    ) = "none"
+    illumination: Annotated[
+        Literal["none", "estimate"] | Annotated[dict[ChannelName, str], Field(min_length=1)],
+        Field(json_schema_extra={"anyOf": LIGHT_SCHEMA}),
+    ] = "none"
     """Uneven light taken off fluorescence channels before anything else: `estimate` tells it from
     all images of the study together; or CHANNEL: a picture of the light (an evenly fluorescent
     slide without the camera's offset, relative to the study file; or what a run left in
-    illumination/)."""
+    illumination/). A path alone is the picture for every channel."""
     segmentation: Segmentation
     """Nuclei and cells."""
     measurements: Annotated[tuple[Measurement, ...], Field(min_length=1)]
@@ -129,6 +138,15 @@ class Study(Settings):
     """Workers, memory, GPU, precision, and how slides are worked on."""
     roots: tuple[str, ...] = (".",)
     """Folders that the study may read, relative to the study file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_light_for_all(cls, data: dict[str, object]) -> dict[str, object]:
+        light, channels = data.get("illumination"), data.get("channels")
+        if not isinstance(light, str) or light in LIGHT_WORDS or not isinstance(channels, dict):
+            return data
+        grey = [name for name, place in channels.items() if place != "rgb"]
+        return {**data, "illumination": dict.fromkeys(grey, light)}
 
     @model_validator(mode="after")
     def _one_source_of_images(self) -> Self:

@@ -78,6 +78,7 @@ def test_light_that_cannot_be_told_stops_the_run_in_words(tmp_path: Path):
         ("estimate", "needs 5 images or more; found 2"),
         ("{dann: light.tif}", "no channel 'dann'; known: dna"),
         ("{dna: missing.tif}", "there is no file"),
+        ("missing.tif", "there is no file"),
         ("{dna: small.tif}", "4x4 pixels"),
         ("{dna: ../light.tif}", "outside the folders"),
     ],
