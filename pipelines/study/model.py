@@ -19,7 +19,6 @@ from pipelines.study.reporters import Reporters
 from pipelines.study.rules import Rule
 from pipelines.study.settings import CellposeSettings, Measurement, Segmentation
 
-
 LIGHT_WORDS = ("none", "estimate")
 # A path alone is written out for every channel before it is validated.
 LIGHT_SCHEMA: list[JsonValue] = [
