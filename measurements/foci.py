@@ -204,8 +204,13 @@ def _measure_each(peaks: Peaks, nuclei: Regions) -> Measured:
         FOCUS_HEIGHT: peaks.height,
         FOCUS_CONTRAST: peaks.contrast,
         FOCUS_SNR: peaks.snr,
-        FOCUS_INTEGRATED: np.bincount(owner, peaks.above.ravel()[pixels], minlength=n),
+        FOCUS_INTEGRATED: _sums(owner, peaks.above.ravel()[pixels], n),
     }
+
+
+def _sums(owner: NDArray[np.int32], values: NDArray[np.float32], n: int) -> Floats:
+    # bincount gives whole numbers where there is nothing to count, and tables must be alike.
+    return np.bincount(owner, values, minlength=n).astype(np.float64)
 
 
 def _areas(peaks: Peaks, pixels: NDArray[np.int64], owner: NDArray[np.int32]) -> Floats:

@@ -319,3 +319,16 @@ def test_lost_pixels_are_no_foci():
     picture = image(FOCI, noise=3)
     picture[30:34, 50:54] = np.nan
     assert measured(picture)[0]["foci_count"][1] == 1
+
+
+def test_columns_have_one_type_whether_there_are_foci_nuclei_or_neither():
+    def types(picture, labels):
+        regions = Regions.of(labels)
+        found = measure_peaks(picture, regions, np.full(len(regions), 50.0), SETTINGS)
+        values = judged(found, 4.0)[0]
+        named = (by_name(found.peaks), by_name(found.nuclei), values)
+        return [{name: column.dtype for name, column in table.items()} for table in named]
+
+    full = types(image(FOCI), nuclei())
+    assert types(image(), nuclei()) == full
+    assert types(image(FOCI), np.zeros(SHAPE, dtype=np.uint32)) == full
