@@ -1,10 +1,15 @@
 """How many cells carry a flag, and how many the study left out for one."""
 
+import re
+
 import polars as pl
 
 from pipelines.report.data import RunData, readable
 from pipelines.report.tables import Head, Table, format_number
 from pipelines.run.layout import Layout
+
+# Flags that are results: who is positive, who has many foci, who is in G1.
+RESULT = re.compile(r"_(positive|foci_ge\d+|in_g1)$")
 
 
 def cell_flags_table(run: RunData) -> Table | None:
@@ -51,12 +56,9 @@ def excluded_cells(run: RunData) -> str:
 
 
 def _flags(run: RunData) -> list[str]:
-    """Flags of quality: those that no gate decided."""
-    thresholds = run.tables["thresholds"]
-    gates = thresholds["name"].to_list() if "name" in thresholds.columns else []
-    decided = {f"{name}_positive" for name in gates}
+    """Flags of quality."""
     return [
         name
         for name, definition in run.definitions.items()
-        if definition.kind == "flag" and name not in decided and not name.endswith("_positive")
+        if definition.kind == "flag" and not RESULT.search(name)
     ]

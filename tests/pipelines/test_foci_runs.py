@@ -12,6 +12,8 @@ from scipy import ndimage
 
 from pipelines.errors import StudyError
 from pipelines.field import Labels, overlay, read_pixels
+from pipelines.report.data import read_run
+from pipelines.report.flags import cell_flags_table
 from pipelines.run.layout import Layout
 from pipelines.study.check import check_study, open_row
 from tests.measurements.label_images import disc, spot
@@ -206,6 +208,11 @@ def test_foci_are_compared_in_g1_alone(tmp_path, monkeypatch):
     rows = read_csv(layout.table("statistics"))
     counted = {row["within"]: row["n_cells"] for row in rows}
     assert counted == {"": "24", "dna_in_g1 True": "16"}
+    flags = cell_flags_table(read_run(layout.root))
+    assert flags is not None
+    named = {row[0] for row in flags.rows}
+    assert "gh2ax pan nuclear" in named
+    assert not any(word in name for name in named for word in ("g1", "foci"))
 
 
 def test_every_focus_of_the_table_is_ringed(tmp_path):
