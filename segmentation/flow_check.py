@@ -18,8 +18,8 @@ from scipy.ndimage import find_objects
 
 # Sides of boxes are rounded up to a multiple of this, so that many objects share a shape.
 _SIDE = 8
-# Pixels in one stack of boxes on a CPU: its four arrays stay in the second cache. [measured]
-_STACK = 100_000
+# Pixels in one stack of boxes. A CPU's second cache holds the four arrays of a step. [measured]
+_STACK_CPU, _STACK_GPU = 100_000, 100_000_000
 # Heat that rises per step. Far from the middle it is less by many orders, which float32 must hold.
 _SOURCE = 2.0**60
 
@@ -29,7 +29,6 @@ class _Objects:
     """Objects of an image in the order of their boxes' shapes, with their pixels.
 
     Attributes:
-        ids: (n,) labels.
         box: (n, 2) height and width of the boxes, rounded up.
         first: (n + 1,) index of each object's first pixel in what follows.
         pixel: (pixels,) flat index in the image.
@@ -37,7 +36,6 @@ class _Objects:
         middle: (2, n) y and x in the box.
     """
 
-    ids: NDArray[np.int64]
     box: NDArray[np.int64]
     first: NDArray[np.int64]
     pixel: NDArray[np.int64]
@@ -46,53 +44,74 @@ class _Objects:
 
 
 def flow_errors(
-    labels: NDArray[np.uint32], flows: NDArray[np.float32], device: str = "cpu"
+    labels: NDArray[np.unsignedinteger], flows: NDArray[np.float32], device: str = "cpu"
 ) -> NDArray[np.float64]:
     """Compare predicted flows with those of the outlines.
 
     Args:
-        labels: (y, x), the ids 1 to n without gaps.
+        labels: (y, x), 0 background.
         flows: (2, y, x) in y and x, of length 1.
         device: torch's name of where to compute.
 
     Returns:
-        (n,) mean over the pixels of each object of the squared length of the difference: 0 for the
-        same flows, 2 for flows at right angles.
+        (largest id + 1,) mean over the pixels of each object of the squared length of the
+        difference: 0 for the same flows, 2 for flows at right angles. 0 for ids without a pixel,
+        the background's among them.
     """
+    difference = (flows_of_outlines(labels, device) - flows) ** 2
+    owner = labels.ravel()
+    area = np.bincount(owner)
+    sums = np.bincount(owner, (difference[0] + difference[1]).ravel())
+    sums[0] = 0
+    errors: NDArray[np.float64] = sums / np.maximum(area, 1)
+    return errors
+
+
+def flows_of_outlines(
+    labels: NDArray[np.unsignedinteger], device: str = "cpu"
+) -> NDArray[np.float32]:
+    """Compute the flows that a network should predict for these objects.
+
+    Args:
+        labels: (y, x), 0 background.
+        device: torch's name of where to compute.
+
+    Returns:
+        (2, y, x) in y and x: of length 1, or 0 in the background and where heat does not differ.
+    """
+    flows = np.zeros((2, *labels.shape), np.float32)
     if not labels.any():
-        return np.zeros(0)
+        return flows
     objects = _objects(labels)
     # The image with a margin of one pixel, as a row.
     width = labels.shape[1] + 2
     heat = np.zeros((labels.shape[0] + 2) * width, np.float32)
     place = objects.pixel + 2 * (objects.pixel // labels.shape[1]) + width + 1
-    for stack in _stacks(objects, _STACK if device == "cpu" else _STACK * 1000):
+    for stack in _stacks(objects, _STACK_CPU if device == "cpu" else _STACK_GPU):
         pixels = slice(objects.first[stack.start], objects.first[stack.stop])
         heat[place[pixels]] = _spread(objects, stack, device)
-    own = np.stack([heat[place + step].astype(float) - heat[place - step] for step in (width, 1)])
-    length = np.sqrt((own**2).sum(axis=0))
-    own /= np.where(length > 0, length, 1)
-    difference = own - flows.reshape(2, -1)[:, objects.pixel]
-    sums = np.add.reduceat((difference**2).sum(axis=0), objects.first[:-1])
-    errors = np.empty(objects.ids.size)
-    errors[objects.ids - 1] = sums / np.diff(objects.first)
-    return errors
+    # As in Cellpose, heat beyond an outline is that of the neighbour which touches there.
+    slope = np.stack([heat[place + step].astype(float) - heat[place - step] for step in (width, 1)])
+    length = np.sqrt((slope**2).sum(axis=0))
+    flows.reshape(2, -1)[:, objects.pixel] = slope / np.where(length > 0, length, 1)
+    return flows
 
 
-def _objects(labels: NDArray[np.uint32]) -> _Objects:
-    boxes = np.array([[(s.start, s.stop) for s in box] for box in find_objects(labels)])
-    corner, sides = boxes[..., 0], np.diff(boxes, axis=2)[..., 0]
+def _objects(labels: NDArray[np.unsignedinteger]) -> _Objects:
+    boxes = [(i, box) for i, box in enumerate(find_objects(labels), start=1) if box is not None]
+    ends = np.array([[(side.start, side.stop) for side in box] for _, box in boxes])
+    corner, sides = ends[..., 0], np.diff(ends, axis=2)[..., 0]
     box = -(-sides // _SIDE) * _SIDE
     order = np.lexsort((box[:, 1], box[:, 0]))
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
+    rank = np.zeros(int(labels.max()) + 1, np.int64)
+    rank[np.array([i for i, _ in boxes])[order]] = np.arange(order.size)
     pixel = np.flatnonzero(labels)
-    owner = rank[labels.reshape(-1)[pixel] - 1]
+    owner = rank[labels.reshape(-1)[pixel]]
     by_owner = np.argsort(owner, kind="stable")
     pixel, owner = pixel[by_owner], owner[by_owner]
     within = np.stack(np.divmod(pixel, labels.shape[1])) - corner[order][owner].T
     first = np.searchsorted(owner, np.arange(order.size + 1))
-    return _Objects(order + 1, box[order], first, pixel, within, _middles(within, first))
+    return _Objects(box[order], first, pixel, within, _middles(within, first))
 
 
 def _middles(within: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
-"""From pixels to labels: one image, one model, Cellpose's own steps.
+"""From pixels to labels: one image, one model, Cellpose's steps.
 
-`segment` does what ``CellposeModel.eval`` does for a grey image, step by step and with the same
-masks (a test compares them), save that it
+`segment` does what ``CellposeModel.eval`` does for a grey image, save that it
 
+* makes the masks in under a tenth of the time (`segmentation.dynamics`);
 * leaves the caller's pixels alone: ``eval`` normalises a float32 image in place;
 * draws no picture of the flows;
 * keeps sparse images: where the 1st and the 99th percentile are the same number, as in a black
@@ -13,10 +13,11 @@ masks (a test compares them), save that it
 import numpy as np
 from numpy.typing import NDArray
 
+from segmentation.dynamics import masks_of
 from segmentation.engine import transforms
 from segmentation.models import Model
+from segmentation.outlines import Labels
 
-Labels = NDArray[np.uint32]
 Range = tuple[float, float]
 
 # Objects have this diameter in the images that Cellpose's networks learned from.
@@ -37,6 +38,7 @@ def segment(
     flow_threshold: float = 0.4,
     cellprob_threshold: float = 0.0,
     min_size_px: int = 15,
+    max_size_px: float | None = None,
     grey_range: Range | None = None,
 ) -> Labels:
     """Outline the objects of one grey image.
@@ -50,6 +52,8 @@ def segment(
             predicted and those of the outline; 0 keeps every outline.
         cellprob_threshold: logit above which a pixel belongs to an object.
         min_size_px: smaller objects, in pixels of area, are dropped.
+        max_size_px: larger objects are dropped; None takes Cellpose's 0.4 of the image. Give one
+            number for all where an image is cut into blocks.
         grey_range: grey values that become 0 and 1 for the network; None takes the image's own
             1st and 99th percentile. Give one range for all where an image is cut into blocks.
 
@@ -66,35 +70,17 @@ def segment(
         return np.zeros(image.shape, np.uint32)
     scaled = _scaled_to_unit(image, grey_range)
     # One image of one channel: (1, y, x, 1), as Cellpose's own steps expect it.
-    flows, logit, _ = model.cellpose._run_net(scaled[np.newaxis], rescale=scale)
-    masks = model.cellpose._compute_masks(
-        (1, *image.shape),
-        flows,
-        logit,
+    flows, logit, _ = model.cellpose._run_net(scaled[np.newaxis, ..., np.newaxis], rescale=scale)
+    return masks_of(
+        flows[:, 0],
+        logit[0],
+        steps=int(_STEPS / scale),
         flow_threshold=flow_threshold,
         cellprob_threshold=cellprob_threshold,
-        min_size=min_size_px,
-        niter=int(_STEPS / scale),
+        min_size_px=min_size_px,
+        max_size_px=max_size_px,
+        device=model.device,
     )
-    return _in_raster_order(masks)
-
-
-def _in_raster_order(masks: NDArray[np.integer]) -> Labels:
-    """Number the masks 1 to n by their first pixel, row by row, in a new array.
-
-    Args:
-        masks: (y, x), 0 background, ids of at most the number of pixels.
-    """
-    flat = masks.ravel()
-    inside = np.flatnonzero(flat)
-    first = np.full(int(flat.max()) + 1, flat.size)
-    # Written from the last pixel to the first, so the first pixel's place is what remains.
-    first[flat[inside[::-1]]] = inside[::-1]
-    ids = np.flatnonzero(first < flat.size)
-    number = np.zeros(first.size, np.uint32)
-    number[ids[np.argsort(first[ids])]] = np.arange(1, ids.size + 1)
-    renumbered: Labels = number[masks]
-    return renumbered
 
 
 def _as_float(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -130,16 +116,16 @@ def _scale(shape: tuple[int, ...], diameter_px: float) -> float:
 
 
 def _scaled_to_unit(image: NDArray[np.float32], grey_range: Range | None) -> NDArray[np.float32]:
-    """Scale grey values for the network: (y, x) -> (y, x, 1), a new array or `image` itself."""
+    """Scale grey values for the network, (y, x), in a new array."""
     if grey_range is None:
         scaled: NDArray[np.float32] = transforms.normalize_img(image[..., np.newaxis].copy())
         if scaled.any():
-            return scaled
+            return scaled[..., 0]
         grey_range = _range_of_blanked(image)
     low, high = grey_range
     if not high > low:
         raise ValueError(f"The upper end of the grey range must exceed the lower: {grey_range}.")
-    return ((image - low) / (high - low))[..., np.newaxis].astype(np.float32)
+    return ((image - low) / (high - low)).astype(np.float32)
 
 
 def _range_of_blanked(image: NDArray[np.float32]) -> Range:

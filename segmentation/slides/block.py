@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.slides.dynamics import masks_from_flows
+from segmentation.dynamics import masks_of
 from segmentation.slides.flows import Inference, Network, Read, flows_of
 from segmentation.slides.grid import Block, Box
 from segmentation.slides.lattice import NETWORK_DIAMETER_PX
@@ -71,13 +71,14 @@ def segment_block(
     """
     lattice = how.inference.lattice
     flows = flows_of(read, network, how.inference, block.window)
-    labels = masks_from_flows(
+    labels = masks_of(
         flows.flow,
         flows.logit,
-        int(_STEPS / lattice.scale),
+        steps=int(_STEPS / lattice.scale),
         flow_threshold=how.flow_threshold,
         cellprob_threshold=how.cellprob_threshold,
         min_size_px=how.min_size_px,
+        max_size_px=np.inf,
     )
     box = block.core.grown(rim, lattice.shape)
     kept = labels[box.seen_from(block.window).slices]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from segmentation.slides.grid import Block, Box, Shape
 
 # Objects this near to a window's edge were segmented without part of their surroundings: the
-# reach of a seed (segmentation.slides.dynamics) on either side.
+# reach of a seed (segmentation.dynamics) on either side.
 _EDGE_PX = 10
 
 

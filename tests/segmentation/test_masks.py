@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from segmentation.masks import _in_raster_order, segment
+from segmentation.masks import segment
 from segmentation.models import load_model
 from segmentation.scores import score
 
@@ -41,19 +41,27 @@ def test_fields_of_the_challenge(compact, nuclei, name):
     assert at_half.average_precision > 0.8  # measured: 0.862 and 0.833, 25 nuclei of 26 and 28
 
 
-def test_the_masks_are_cellposes_own(compact, nuclei, stardist_labels):
+def test_the_nuclei_are_those_of_cellposes_eval(compact, nuclei, stardist_labels):
+    """Other tiles and walks that start on no pixel's edge: the outlines differ by single pixels."""
     image, _ = nuclei("stardist")
     masks, _, _ = compact.cellpose.eval(image.copy(), diameter=DIAMETER["stardist"])
-    assert np.array_equal(_in_raster_order(masks), stardist_labels)
+    at_half, at_most = score(masks, stardist_labels, (0.5, 0.8))
+    assert at_half.average_precision >= 0.95
+    assert at_most.average_precision >= 0.9
 
 
-def test_settings_reach_cellpose(compact, nuclei):
+def test_settings_reach_the_dynamics(compact, nuclei):
     image, _ = nuclei("dsb_sparse")
     given = {"flow_threshold": 0.1, "cellprob_threshold": 1.0}
     masks, _, _ = compact.cellpose.eval(image.copy(), diameter=20, min_size=100, **given)
     labels = segment(image, compact, 20, min_size_px=100, **given)
-    assert np.array_equal(_in_raster_order(masks), labels)
+    (same,) = score(masks, labels, (0.5,))
+    assert same.average_precision >= 0.9
     assert np.bincount(labels.ravel())[1:].min() >= 100
+    assert labels.max() < segment(image, compact, 20).max()
+    areas = np.bincount(labels.ravel())[1:]
+    limited = segment(image, compact, 20, min_size_px=100, max_size_px=np.median(areas), **given)
+    assert 0 < limited.max() < labels.max()
 
 
 def test_bfloat16_finds_the_same_nuclei(nuclei, stardist_labels):
@@ -182,22 +190,3 @@ def test_an_empty_grey_range(compact, grey_range):
 def test_complex_pixels(compact):
     with pytest.raises(ValueError, match="complex"):
         segment(np.eye(64, dtype=complex), compact, 20)
-
-
-def test_renumbering():
-    masks = np.array([[0, 7, 7], [3, 0, 7], [3, 5, 5]], np.uint16)
-    expected = np.array([[0, 1, 1], [2, 0, 1], [2, 3, 3]])
-    before = masks.copy()
-    labels = _in_raster_order(masks)
-    assert np.array_equal(labels, expected)
-    assert labels.dtype == np.uint32
-    assert np.array_equal(masks, before)
-    assert not _in_raster_order(np.zeros((2, 2), np.uint16)).any()
-
-
-def test_more_objects_than_sixteen_bits_hold():
-    masks = np.zeros((600, 600), np.uint32)
-    masks[::2, ::2] = np.random.default_rng(0).permutation(90_000).reshape(300, 300) + 1
-    labels = _in_raster_order(masks)
-    assert labels.max() == 90_000
-    assert np.array_equal(labels[::2, ::2].ravel(), np.arange(1, 90_001))

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from segmentation.dynamics import masks_of
 from segmentation.masks import segment
 from segmentation.scores import score
 from segmentation.slides.block import scale_of
-from segmentation.slides.dynamics import masks_from_flows
 from segmentation.slides.emptiness import is_empty
 from segmentation.slides.flows import Inference, flows_of
 from segmentation.slides.grey import grey_range
@@ -51,14 +51,10 @@ def test_flows_are_stock_cellposes(compact, nuclei):
     found = flows_of(reader(image), network, how, Box(0, 0, *image.shape))
     assert np.abs(found.flow - flow[:, 0]).max() < 1e-4
     assert np.abs(found.logit - logit[0]).max() < 1e-4
-    labels = masks_from_flows(
-        found.flow, found.logit, int(200 * diameter / 30),
-        flow_threshold=0.4, cellprob_threshold=0.0, min_size_px=15,
-    )  # fmt: skip
-    stock = segment(image, compact, diameter)
-    # Cellpose samples flows up to half a pixel beside the pixel: outlines differ by as much.
-    (same,) = score(stock, labels, (0.75,))
-    assert same.average_precision > 0.98
+    labels = masks_of(found.flow, found.logit, steps=int(200 * diameter / 30))
+    # An image that is no slide is cut into larger tiles.
+    (same,) = score(segment(image, compact, diameter), labels, (0.75,))
+    assert same.average_precision > 0.9
 
 
 def test_noise_is_empty_and_the_faintest_cells_are_not():
