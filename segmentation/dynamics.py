@@ -19,6 +19,8 @@ from segmentation.walk import follow
 
 # The networks put out flows of this length.
 FLOW_SCALE = 5.0
+# Steps of the dynamics at the networks' diameter of objects, as in CellposeModel.eval.
+STEPS = 200
 # As in Cellpose: larger objects, as a share of the image, are dropped.
 _LARGEST_SHARE = 0.4
 # As in Cellpose: a peak is the most frequent end within 2 px and ends more than 10 walks; its
@@ -31,7 +33,7 @@ def masks_of(
     flows: NDArray[np.float32],
     logit: NDArray[np.float32],
     *,
-    steps: int = 200,
+    steps: int = STEPS,
     flow_threshold: float = 0.4,
     cellprob_threshold: float = 0.0,
     min_size_px: int = 15,

@@ -35,6 +35,7 @@ class Model:
         device: torch's name of where it runs, e.g. ``cpu`` or ``cuda:0``.
         precision: the arithmetic it really runs in.
         cellpose: Cellpose's model object.
+        any_tile: whether the network takes tiles of any size; Cellpose's own take one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Model:
     device: str
     precision: Precision
     cellpose: models.CellposeModel
+    any_tile: bool
 
 
 class _CompactAsCellpose(vit.BaseModel):  # type: ignore[misc]
@@ -116,7 +118,7 @@ def _loaded(
         cellpose = models.CellposeModel(
             pretrained_model=str(weights), device=device, use_bfloat16=precision == "bfloat16"
         )
-    return Model(name, weights_sha256(weights), str(device), precision, cellpose)
+    return Model(name, weights_sha256(weights), str(device), precision, cellpose, kind == "compact")
 
 
 def _compact(

@@ -22,11 +22,9 @@ from segmentation.slides.block import BlockLabels, Outlining, scale_of, segment_
 from segmentation.slides.flows import Inference, Network
 from segmentation.slides.grid import Block, Box
 from segmentation.slides.joining import Numbering, renumbered
-from segmentation.slides.lattice import Lattice
+from segmentation.slides.lattice import Lattice, Tiling
 from segmentation.slides.objects import Objects
 
-# Tiles that Cellpose's networks see, px.
-TILE_PX = 256
 # One block at a time in a process, however many threads its worker has: memory and GPU are shared.
 _one_at_a_time = threading.Lock()
 
@@ -34,20 +32,20 @@ _one_at_a_time = threading.Lock()
 @lru_cache(maxsize=1)
 def load_network(
     model: str, gpu: bool | None, precision: Literal["auto", "float32", "bfloat16"]
-) -> tuple[Network, int]:
-    """A model's network and the tiles it runs at a time, loaded once a process.
+) -> tuple[Network, Tiling, int]:
+    """A model's network, how its tiles lie and how many it runs at a time; once a process.
 
     Raises:
         ImageError: the model cannot be had.
     """
+    from segmentation.inference import network_of, tiles_at_a_time, tiling_of
     from segmentation.models import load_model
-    from segmentation.slides.inference import on_tiles, tiles_at_a_time
 
     try:
         loaded = load_model(model, gpu=gpu, precision=precision)
     except ModelError as error:
         raise ImageError(str(error)) from error
-    return on_tiles(loaded), tiles_at_a_time(loaded)
+    return network_of(loaded), tiling_of(loaded), tiles_at_a_time(loaded)
 
 
 def segment_one(job: SlideJob, block: Block) -> int:
@@ -78,8 +76,8 @@ def _found(job: SlideJob, block: Block) -> BlockLabels:
     settings = job.settings
     if job.grey_range is None:
         return _nothing(job, block)
-    network, batch = load_network(settings.model, settings.gpu, settings.precision)
-    lattice = Lattice(job.shape, scale_of(settings.diameter_px), TILE_PX)
+    network, tiling, batch = load_network(settings.model, settings.gpu, settings.precision)
+    lattice = Lattice(job.shape, scale_of(settings.diameter_px), tiling)
     how = Outlining(
         Inference(lattice, job.grey_range, batch),
         settings.flow_threshold,

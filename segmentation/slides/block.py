@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.dynamics import masks_of
+from segmentation.dynamics import STEPS, masks_of
 from segmentation.slides.flows import Inference, Network, Read, flows_of
 from segmentation.slides.grid import Block, Box
 from segmentation.slides.lattice import NETWORK_DIAMETER_PX
 from segmentation.slides.objects import Objects, objects_of
 
-# Steps of the flow dynamics at the network's diameter, as in CellposeModel.eval.
-_STEPS = 200
 # [judgement] Diameters of the largest object that a halo holds. Nuclei of senescent cells are two
 # to three times as wide as their neighbours'.
 _LARGEST = 3.0
@@ -74,7 +72,7 @@ def segment_block(
     labels = masks_of(
         flows.flow,
         flows.logit,
-        steps=int(_STEPS / lattice.scale),
+        steps=int(STEPS / lattice.scale),
         flow_threshold=how.flow_threshold,
         cellprob_threshold=how.cellprob_threshold,
         min_size_px=how.min_size_px,

@@ -7,19 +7,21 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.engine import transforms
 from segmentation.slides.emptiness import is_empty
-from segmentation.slides.grid import Box
+from segmentation.slides.grid import Box, Shape
 from segmentation.slides.lattice import NETWORK_DIAMETER_PX, Lattice
 from segmentation.slides.resample import resampled
 
 Read = Callable[[Box], NDArray[np.generic]]
 """Reads a box of the slide: (y, x), any real type."""
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(n, tile, tile) scaled grey values -> (n, 3, tile, tile): 5 x flow in y, in x, logit."""
+"""(n, y, x) scaled grey values of tiles -> (n, 3, y, x): 5 x flow in y, in x, logit."""
 
 # Logit of a tile that was not run because nothing is in it: no threshold in use reaches it.
 EMPTY_LOGIT = -20.0
+# Weight of a tile near its end: a logistic of this width, its middle so far inside, as in
+# cellpose.transforms._taper_mask.
+_TAPER_WIDTH_PX, _TAPER_MIDDLE_PX = 7.5, 19.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,6 @@ def _cut(
     source = _source(how.lattice, union)
     pixels = _grey(read, how, source)
     scaled = resampled(pixels, (source.top, source.left), *how.lattice.to_network(union))
-    side = how.lattice.tile
     for tile in tiles:
         inside = tile.within(frame)
         # Asked of the pixels as they were taken, whose noise is not smeared by resampling.
@@ -93,7 +94,7 @@ def _cut(
         if how.skip_empty and is_empty(own, NETWORK_DIAMETER_PX / how.lattice.scale):
             yield tile, None
             continue
-        cut = np.zeros((side, side), np.float32)
+        cut = np.zeros(tile.shape, np.float32)
         cut[inside.seen_from(tile).slices] = scaled[inside.seen_from(union).slices]
         yield tile, cut
 
@@ -134,14 +135,14 @@ def _answers(
 
 
 def _averaged(
-    answers: Iterator[tuple[Box, NDArray[np.float32] | None]], span: Box, side: int
+    answers: Iterator[tuple[Box, NDArray[np.float32] | None]], span: Box, tile_shape: Shape
 ) -> NDArray[np.float32]:
     """Average overlapping tiles with tapered weights, as cellpose.transforms.average_tiles does.
 
     Returns:
         (3, y, x) for the span, a box of the network's frame.
     """
-    taper = transforms._taper_mask(ly=side, lx=side)
+    taper = _taper(tile_shape[0])[:, np.newaxis] * _taper(tile_shape[1])
     total = np.zeros((3, *span.shape), np.float32)
     weight = np.zeros(span.shape)
     empty = np.array([0, 0, EMPTY_LOGIT], np.float32)[:, np.newaxis, np.newaxis]
@@ -152,3 +153,10 @@ def _averaged(
         weight[here] += taper[there]
     total /= weight
     return total
+
+
+def _taper(length: int) -> NDArray[np.float64]:
+    """Weight of a tile's pixels along a side."""
+    inside = np.minimum(np.arange(length), np.arange(length)[::-1])
+    weight: NDArray[np.float64] = 1 / (1 + np.exp((_TAPER_MIDDLE_PX - inside) / _TAPER_WIDTH_PX))
+    return weight

@@ -104,7 +104,9 @@ def as_model(trainable: Trainable, network: nn.Module, device: torch.device) -> 
         assert isinstance(network, CellposeAdapter)
         cellpose = trainable.cellpose
         cellpose.net = network.inner
-    return Model("in training", "", str(device), "float32", cellpose)
+    return Model(
+        "in training", "", str(device), "float32", cellpose, any_tile=trainable.kind == "compact"
+    )
 
 
 def mean_precision(trainable: Trainable, truths: Sequence[Truth], device: torch.device) -> Validate:

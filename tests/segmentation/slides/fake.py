@@ -5,6 +5,7 @@ starts elsewhere gives another answer for the same pixel, so an error of the lat
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from segmentation.slides.block import Outlining, halo_px, scale_of, segment_bloc
 from segmentation.slides.flows import Inference
 from segmentation.slides.grid import Block, Box, blocks
 from segmentation.slides.joining import Numbering, renumbered
-from segmentation.slides.lattice import Lattice
+from segmentation.slides.lattice import Lattice, cellpose_tiles
 
-TILE = 64
+TILING = partial(cellpose_tiles, tile=64)
 
 
 def blobs(shape, n, *, radius=11.0, seed=0, noise=0.02):
@@ -49,7 +50,7 @@ def reader(image) -> Callable[[Box], np.ndarray]:
 
 
 def outlining(shape, diameter_px, *, skip_empty=True, **thresholds) -> Outlining:
-    lattice = Lattice(shape, scale_of(diameter_px), TILE)
+    lattice = Lattice(shape, scale_of(diameter_px), TILING)
     inference = Inference(lattice, (0.0, 1.0), batch=1, skip_empty=skip_empty)
     return Outlining(inference, **{"flow_threshold": 0.4, **thresholds})
 

@@ -1,19 +1,21 @@
 """Lattice, resampling, emptiness, grey range and dynamics, each against what defines it."""
 
+from functools import partial
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from segmentation.dynamics import masks_of
-from segmentation.masks import segment
-from segmentation.scores import score
+from segmentation.inference import network_of
+from segmentation.network import SIDE_MULTIPLE
 from segmentation.slides.block import scale_of
 from segmentation.slides.emptiness import is_empty
 from segmentation.slides.flows import Inference, flows_of
 from segmentation.slides.grey import grey_range
 from segmentation.slides.grid import Box
-from segmentation.slides.lattice import Lattice
+from segmentation.slides.lattice import Lattice, cellpose_tiles, even_tiles
 from segmentation.slides.resample import resampled, taps
 from tests.segmentation.slides.fake import blobs, reader
 
@@ -36,25 +38,45 @@ def test_a_part_resampled_is_that_part_of_the_whole():
 
 
 def test_flows_are_stock_cellposes(compact, nuclei):
-    """The slide-wide lattice is the one that Cellpose cuts from the whole image."""
+    """Cellpose's tiles on the slide-wide lattice are those that it cuts from the whole image."""
     image, diameter = nuclei("stardist")[0], 23.1
     low, high = np.percentile(image, (1, 99))
     scaled = ((image - low) / (high - low)).astype(np.float32)[np.newaxis, ..., np.newaxis]
     flow, logit, _ = compact.cellpose._run_net(scaled, rescale=30 / diameter)
-    how = Inference(Lattice(image.shape, scale_of(diameter), 256), (low, high), skip_empty=False)
-
-    def network(tiles):
-        from cellpose.core import _forward
-
-        return _forward(compact.cellpose.net, tiles[:, np.newaxis])[0]
-
-    found = flows_of(reader(image), network, how, Box(0, 0, *image.shape))
+    lattice = Lattice(image.shape, scale_of(diameter), partial(cellpose_tiles, tile=256))
+    how = Inference(lattice, (low, high), skip_empty=False)
+    found = flows_of(reader(image), network_of(compact), how, Box(0, 0, *image.shape))
     assert np.abs(found.flow - flow[:, 0]).max() < 1e-4
     assert np.abs(found.logit - logit[0]).max() < 1e-4
-    labels = masks_of(found.flow, found.logit, steps=int(200 * diameter / 30))
-    # An image that is no slide is cut into larger tiles.
-    (same,) = score(segment(image, compact, diameter), labels, (0.75,))
-    assert same.average_precision > 0.9
+
+
+@pytest.mark.parametrize("length", [1, 17, 256, 272, 368, 369, 720, 1024, 4096])
+def test_even_tiles_cover_an_axis_and_its_margin(length):
+    starts, tile = even_tiles(length)
+    assert starts[0] == -8
+    assert starts[-1] + tile >= length + 8
+    assert tile % SIDE_MULTIPLE == 0
+    assert tile <= 384
+    assert all(first + tile - 32 >= second for first, second in pairwise(starts))
+    assert len(starts) * tile < 1.2 * (length + 16) + 2 * SIDE_MULTIPLE * len(starts)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (500, 30), (800, 1000)])
+def test_blended_tiles_are_the_image(shape):
+    """A network that answers with what it is shown."""
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    shown = []
+
+    def echo(tiles):
+        shown.append(tiles.shape)
+        return tiles[:, np.newaxis] * np.array([1, 2, 3], np.float32)[:, np.newaxis, np.newaxis]
+
+    how = Inference(Lattice(shape, 1.0, even_tiles), (0.0, 1.0), skip_empty=False)
+    found = flows_of(reader(image), echo, how, Box(0, 0, *shape))
+    assert np.allclose(found.flow, [image, 2 * image], atol=1e-6)
+    assert np.allclose(found.logit, 3 * image, atol=1e-6)
+    assert len(set(shown)) == 1
+    assert len(shown) == {(40, 60): 1, (500, 30): 2, (800, 1000): 9}[shape]
 
 
 def test_noise_is_empty_and_the_faintest_cells_are_not():
