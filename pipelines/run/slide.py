@@ -68,7 +68,7 @@ def _work(
         segment_slide(job, each, say)
     stage.now = "measure"
     slide = StoredSlide(field, labels if kept else job.store)
-    measuring = Measuring(slide, study, work / "cells")
+    measuring = Measuring(slide, study, work / "cells", study.compute.block_px)
     table = layout.cells_part(row.image_id)
     n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say)
     stage.now = "write"

@@ -4,27 +4,30 @@ Two rounds, as `pipelines.slide.measuring` says: grey values of every block, the
 the slide are known, its cells. What a block found is kept until the table is whole.
 """
 
-import gzip
-import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from measurements.blocks import Box
-from pipelines.files import replacing
 from pipelines.slide.cluster import Each
 from pipelines.slide.job import Progress, disk_full, open_work
+from pipelines.slide.kept import (
+    keep_levels,
+    keep_slide_levels,
+    keep_summary,
+    kept_levels,
+    kept_slide_levels,
+    kept_summary,
+)
 from pipelines.slide.measuring import (
-    BlockLevels,
+    SlideImage,
     SlideLevels,
     add_levels,
     block_levels,
     slide_levels,
 )
 from pipelines.slide.segmenting import Say
-from pipelines.slide.stored import StoredSlide
 from pipelines.slide.tables import BlockSummary, join_blocks, write_block
 from pipelines.study import Study
 
@@ -37,15 +40,17 @@ class Measuring:
         slide: the slide and its labels.
         study: the settings.
         work: folder of what is not finished.
+        block_px: side of a block.
     """
 
-    slide: StoredSlide
+    slide: SlideImage
     study: Study
     work: Path
+    block_px: int
 
     def levels(self, number: int) -> Path:
         """Grey values of one block."""
-        return self.work / "levels" / f"{number:06d}.pickle.gz"
+        return self.work / "levels" / f"{number:06d}.npz"
 
     def cells(self, number: int) -> Path:
         """Rows of one block's cells."""
@@ -53,16 +58,16 @@ class Measuring:
 
     def summary(self, number: int) -> Path:
         """What the slide must know of one block's cells; written after its rows."""
-        return self.work / "cells" / f"{number:06d}.pickle.gz"
+        return self.work / "cells" / f"{number:06d}.npz"
 
     @property
     def slide_levels(self) -> Path:
         """Background and saturation of the whole slide."""
-        return self.work / "levels.pickle.gz"
+        return self.work / "levels.npz"
 
     def boxes(self) -> list[tuple[int, Box]]:
         """The blocks, numbered row by row."""
-        (rows, columns), side = self.slide.shape, self.study.compute.block_px
+        (rows, columns), side = self.slide.shape, self.block_px
         found = [
             Box(top, left, min(top + side, rows), min(left + side, columns))
             for top in range(0, rows, side)
@@ -90,7 +95,7 @@ def measure_cells_of(job: Measuring, key: str, table: Path, each: Each, say: Say
         left = [item for item in boxes if not job.levels(item[0]).is_file()]
         _round("grey values", left, partial(_keep_levels, job), len(boxes), each, say)
         if not job.slide_levels.is_file():
-            _keep(job.slide_levels, _slide_levels(job, boxes))
+            keep_slide_levels(job.slide_levels, _slide_levels(job, boxes))
         left = [item for item in boxes if not job.summary(item[0]).is_file()]
         _round("measuring", left, partial(_keep_cells, job), len(boxes), each, say)
         return _joined(job, boxes, table).n_cells
@@ -115,35 +120,26 @@ def _round(
 
 def _keep_levels(job: Measuring, item: tuple[int, Box]) -> None:
     number, own = item
-    _keep(job.levels(number), block_levels(job.slide, own, job.study))
+    keep_levels(job.levels(number), block_levels(job.slide, own, job.study))
 
 
 def _slide_levels(job: Measuring, boxes: Sequence[tuple[int, Box]]) -> SlideLevels:
     """Background and saturation of the slide; grey values of two blocks at a time in memory."""
-    total: BlockLevels = _kept(job.levels(0))
+    total = kept_levels(job.levels(0))
     for number, _ in boxes[1:]:
-        total = add_levels(total, _kept(job.levels(number)))
+        total = add_levels(total, kept_levels(job.levels(number)))
     return slide_levels(total, job.study, job.slide.pixel_size_um)
 
 
 def _keep_cells(job: Measuring, item: tuple[int, Box]) -> None:
     number, own = item
-    levels: SlideLevels = _kept(job.slide_levels)
-    _keep(job.summary(number), write_block(job.slide, own, job.study, levels, job.cells(number)))
+    levels = kept_slide_levels(job.slide_levels)
+    summary = write_block(job.slide, own, job.study, levels, job.cells(number))
+    keep_summary(job.summary(number), summary)
 
 
 def _joined(job: Measuring, boxes: Sequence[tuple[int, Box]], table: Path) -> BlockSummary:
-    total: BlockSummary = _kept(job.summary(0))
+    total = kept_summary(job.summary(0))
     for number, _ in boxes[1:]:
-        total = total + _kept(job.summary(number))
+        total = total + kept_summary(job.summary(number))
     return join_blocks([job.cells(number) for number, _ in boxes], job.study, total, table)
-
-
-def _keep(path: Path, what: object) -> None:
-    with replacing(path) as place, gzip.open(place, "wb", compresslevel=1) as file:
-        pickle.dump(what, file)
-
-
-def _kept(path: Path) -> Any:  # noqa: ANN401  what _keep was given
-    with gzip.open(path, "rb") as file:
-        return pickle.load(file)

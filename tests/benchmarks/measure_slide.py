@@ -9,7 +9,6 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +22,8 @@ from pipelines.field.cells import measure_cells
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
 from pipelines.field.place import whole_image
-from pipelines.slide.graph import measure_slide
+from pipelines.slide.cells import Measuring, measure_cells_of
+from pipelines.slide.cluster import here
 from pipelines.study import Study
 
 LABELS = Path("iss_mouse_ca1", "segmentation", "label_image.coo.npz")
@@ -118,15 +118,10 @@ def in_one_piece(section: Section, study: Study) -> dict[str, np.ndarray]:
 
 
 def by_blocks(section: Section, study: Study, side: int) -> dict[str, np.ndarray]:
-    height, width = section.shape
-    boxes = [
-        Box(y, x, min(y + side, height), min(x + side, width))
-        for y, x in product(range(0, height, side), range(0, width, side))
-    ]
     with tempfile.TemporaryDirectory() as folder:
         cells = Path(folder) / "cells.parquet"
-        planned = measure_slide(section, boxes, study, Path(folder) / "parts", cells)
-        planned.compute(scheduler="synchronous")
+        job = Measuring(section, study, Path(folder) / "work", side)
+        measure_cells_of(job, "", cells, here, lambda _: None)
         table = pq.read_table(cells)
     order = np.argsort(table.column("cell_id").to_numpy())
     return {name: table.column(name).to_numpy()[order] for name in table.column_names}

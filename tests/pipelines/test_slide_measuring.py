@@ -1,4 +1,4 @@
-import operator
+import pickle
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
@@ -7,18 +7,28 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from dask.delayed import delayed
 from scipy import ndimage
 
 from measurements.blocks import Box
 from measurements.columns import in_physical_units
+from measurements.histogram import Histogram
 from pipelines.errors import ImageError, StudyError
 from pipelines.field.cells import measure_cells
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
-from pipelines.field.place import whole_image
-from pipelines.slide.graph import measure_slide, tree
+from pipelines.field.place import ChannelLevels, whole_image
+from pipelines.slide.cells import Measuring, measure_cells_of
+from pipelines.slide.cluster import here
+from pipelines.slide.kept import (
+    keep_levels,
+    keep_slide_levels,
+    keep_summary,
+    kept_levels,
+    kept_slide_levels,
+    kept_summary,
+)
 from pipelines.slide.measuring import add_levels, block_levels, measure_block, slide_levels
+from pipelines.slide.tables import BlockSummary
 from pipelines.study import Study
 from segmentation.cells import expand_nuclei
 from tests.measurements.label_images import disc
@@ -143,30 +153,69 @@ def test_what_needs_the_whole_field_is_refused():
         measure_block(image, own, settings, {})
 
 
-def test_a_graph_of_blocks_writes_the_slides_table(tmp_path):
+def written(image, step, folder):
+    """Number of cells, and the table that blocks of a side leave."""
+    path = folder / "c.parquet"
+    job = Measuring(image, study(), folder / "work", step)
+    return measure_cells_of(job, "key", path, here, lambda _: None), path
+
+
+def test_blocks_write_the_slides_table(tmp_path):
     image = slide()
-    planned = measure_slide(image, grid(60), study(), tmp_path / "parts", tmp_path / "c.parquet")
-    summary = planned.compute(scheduler="synchronous")
-    whole, table = in_one_piece(image), pq.read_table(tmp_path / "c.parquet").to_pydict()
-    assert summary.n_cells == len(table["cell_id"]) == whole["cell_id"].size
+    n_cells, path = written(image, 60, tmp_path)
+    whole, table = in_one_piece(image), pq.read_table(path).to_pydict()
+    assert n_cells == len(table["cell_id"]) == whole["cell_id"].size
     assert whole["out_of_focus"].any()
     order = np.argsort(table["cell_id"])
     for name, values in whole.items():
         np.testing.assert_array_equal(np.array(table[name])[order], values, err_msg=name)
 
 
-def test_a_tree_sums_all_parts_once():
-    parts = [delayed(i) for i in range(1, 201)]
-    assert tree(parts, operator.add).compute(scheduler="synchronous") == 20100
-    assert tree(parts[:1], operator.add).compute(scheduler="synchronous") == 1
+def test_what_is_kept_of_blocks_is_no_program(tmp_path):
+    """A pickle in the place of a block's numbers, as a stranger might send it, is not opened."""
+    _, path = written(slide(), 80, tmp_path)
+    before, summary = path.read_bytes(), tmp_path / "work" / "cells" / "000000.npz"
+    path.unlink()
+    summary.write_bytes(pickle.dumps(["anything"]))
+    with pytest.raises(ValueError, match="pickle"):
+        written(slide(), 80, tmp_path)
+    summary.unlink()
+    assert written(slide(), 80, tmp_path)[1].read_bytes() == before
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, ">u2"])
+def test_levels_are_kept_to_the_bit(tmp_path, dtype):
+    image, path = slide(dtype), tmp_path / "levels.npz"
+    levels = block_levels(image, Box(0, 0, 40, 60), study())
+    keep_levels(path, levels)
+    again = kept_levels(path)
+    assert list(again) == ["dna", "p21"]
+    for channel, grey in levels.items():
+        assert again[channel].dtype == grey.dtype
+        for part in ("everywhere", "outside"):
+            one, other = getattr(grey, part), getattr(again[channel], part)
+            np.testing.assert_array_equal(other.values, one.values)
+            np.testing.assert_array_equal(other.counts, one.counts)
+    whole = slide_levels(levels, study(), None) | {"none": ChannelLevels(np.nan, np.inf)}
+    keep_slide_levels(path, whole)
+    assert repr(kept_slide_levels(path)) == repr(whole)
+
+
+def test_summaries_are_kept(tmp_path):
+    path = tmp_path / "summary.npz"
+    keep_summary(path, BlockSummary(7, None))
+    assert (kept_summary(path).n_cells, kept_summary(path).sharpness) == (7, None)
+    keep_summary(path, BlockSummary(0, Histogram.of(np.zeros(0))))
+    assert kept_summary(path).sharpness.total == 0
+    keep_summary(path, BlockSummary(3, Histogram.of(np.array([0.1, 0.1, 4]))))
+    assert kept_summary(path).sharpness.counts.tolist() == [2, 1]
 
 
 def test_a_label_in_two_places_stops_the_slide(tmp_path):
     image = slide()
     image.cells[0, 0] = image.nuclei[0, 0] = image.cells[149, 209] = 9000
-    planned = measure_slide(image, grid(80), study(), tmp_path / "parts", tmp_path / "c.parquet")
     with pytest.raises(ImageError, match="9000"):
-        planned.compute(scheduler="synchronous")
+        written(image, 80, tmp_path)
     assert not (tmp_path / "c.parquet").exists()
 
 
@@ -181,15 +230,9 @@ def real_section():
 
 def test_real_outlines_measured_by_blocks(tmp_path):
     section = real_section()
-    height, width = section.shape
-    boxes = [
-        Box(y, x, min(y + 190, height), min(x + 230, width))
-        for y, x in product(range(0, height, 190), range(0, width, 230))
-    ]
-    cells = tmp_path / "c.parquet"
-    planned = measure_slide(section, boxes, study(), tmp_path / "parts", cells)
-    assert planned.compute(scheduler="synchronous").n_cells == 105
-    whole, table = in_one_piece(section), pq.read_table(cells).to_pydict()
+    n_cells, path = written(section, 190, tmp_path)
+    assert n_cells == 105
+    whole, table = in_one_piece(section), pq.read_table(path).to_pydict()
     order = np.argsort(table["cell_id"])
     for name, values in whole.items():
         np.testing.assert_array_equal(np.array(table[name])[order], values, err_msg=name)
