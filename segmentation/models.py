@@ -1,4 +1,4 @@
-"""Segmentation models by name, all run by Cellpose's own code.
+"""Segmentation models by name.
 
 `compact` (shipped, `segmentation/weights/compact.md`), Cellpose's own models under Cellpose's
 names, and the user's fine-tuned weights by path become a `Model`; `segmentation.masks` runs it.

@@ -1,10 +1,11 @@
-"""Labels of the block path against the same lattice run as one image, and against stock Cellpose.
+"""Labels of the block path against the same lattice run as one image, and against other tiles.
 
     python -m tests.benchmarks.seams --side 4096
 
 The slide is a mosaic of real nuclei. Objects are compared one by one: the share whose best
 intersection over union with an object of the other run is below 0.99. Those on the seams, cut by
-the border of a core, are scored apart, and any that differ are named.
+the border of a core, are scored apart, and any that differ are named; `stock` is the network on
+the tiles that Cellpose cuts.
 """
 
 import argparse
@@ -133,12 +134,17 @@ def _best_iou(first: Labels, second: Labels) -> NDArray[np.float64]:
 
 
 def _stock(field: Field, diameter: float, job: SlideJob, whole: Labels) -> dict[str, object]:
-    """Stock Cellpose on the whole image, with the same grey range."""
-    from segmentation.masks import segment
+    """Cellpose's own tiling of the whole image, with the same grey range and dynamics."""
+    from segmentation.dynamics import STEPS, masks_of
     from segmentation.models import load_model
+    from segmentation.slides.block import scale_of
 
+    assert job.grey_range is not None
+    (low, high), scale = job.grey_range, scale_of(diameter)
+    scaled = (field.plane("d").astype(np.float32) - low) / (high - low)
     model = load_model("compact", gpu=None, precision="float32")
-    labels = segment(field.plane("d"), model, diameter, grey_range=job.grey_range)
+    flows, logit, _ = model.cellpose._run_net(scaled[np.newaxis, ..., np.newaxis], rescale=scale)
+    labels = masks_of(flows[:, 0], logit[0], steps=int(STEPS / scale), max_size_px=np.inf)
     return _compared(labels, whole, set())
 
 
