@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
 from pipelines.statistics.design_matrix import Design, estimable
@@ -143,43 +142,43 @@ def _minimised(
 def _profile(
     cells: Moments, design: Design, variances: Floats, residual: float
 ) -> tuple[Floats, Floats, float]:
-    """Coefficients, their covariance and twice the negative restricted log-likelihood.
-
-    Units are independent, so that their covariance matrices are handled one by one.
-    """
-    parts = [_unit_terms(cells, design, variances, residual, rows) for rows in _by_unit(cells)]
-    information, crossed, squared, log_determinant = (
-        sum(terms) for terms in zip(*parts, strict=True)
-    )
-    inverse = np.linalg.pinv(np.asarray(information), hermitian=True)
-    beta = inverse @ np.asarray(crossed)
-    between = float(log_determinant) + _log_determinant(np.asarray(information))
-    between += float(squared) - float(beta @ np.asarray(crossed))
+    """Coefficients, their covariance and twice the negative restricted log-likelihood."""
+    products, log_determinant = _products(cells, design.matrix, variances, residual)
+    information, crossed, squared = products[:-1, :-1], products[:-1, -1], products[-1, -1]
+    inverse = np.linalg.pinv(information, hermitian=True)
+    beta = inverse @ crossed
+    between = log_determinant + _log_determinant(information)
+    between += float(squared) - float(beta @ crossed)
     free = cells.n.sum() - cells.n.size
     within = free * np.log(residual) + cells.squares.sum() / residual
     return beta, inverse, float(between + within)
 
 
-def _by_unit(cells: Moments) -> list[NDArray[np.intp]]:
-    """Rows of each unit."""
-    order = np.argsort(cells.levels[0], kind="stable")
-    ends = np.flatnonzero(np.diff(cells.levels[0][order])) + 1
-    return list(np.split(order, ends))
+def _products(
+    cells: Moments, matrix: Floats, variances: Floats, residual: float
+) -> tuple[Floats, float]:
+    """(X y)'V⁻¹(X y), shape (columns + 1, columns + 1), and log |V|.
 
-
-def _unit_terms(
-    cells: Moments, design: Design, variances: Floats, residual: float, rows: NDArray[np.intp]
-) -> tuple[Floats, Floats, float, float]:
-    """X'V⁻¹X, X'V⁻¹y, y'V⁻¹y and log |V| of one unit."""
-    covariance = np.diag(residual / cells.n[rows])
-    for variance, codes in zip(variances, cells.levels, strict=True):
-        covariance += variance * (codes[rows, None] == codes[rows])
-    factor = np.linalg.cholesky(covariance)
-    both = np.column_stack([design.matrix[rows], cells.mean[rows]])
-    half = solve_triangular(factor, both, lower=True, check_finite=False)
-    products = half.T @ half
-    log_determinant = 2 * float(np.log(np.diag(factor)).sum())
-    return products[:-1, :-1], products[:-1, -1], float(products[-1, -1]), log_determinant
+    Each level adds a constant to the covariance of its members' rows, which Sherman & Morrison
+    (1950, Ann. Math. Stat. 21:124) invert: of a member, sums with weights V⁻¹ are all that the
+    level above needs. So no matrix of rows is ever made.
+    """
+    both = np.column_stack([matrix, cells.mean])
+    weight = cells.n / residual
+    sums = weight[:, None] * both
+    products = both.T @ sums
+    log_determinant = float(np.log(residual / cells.n).sum())
+    codes: NDArray[np.intp] = np.arange(cells.n.size)
+    for variance, level in zip(variances[::-1], cells.levels[::-1], strict=True):
+        members, first, own = np.unique(level, return_index=True, return_inverse=True)
+        within = own[codes]
+        weight = np.bincount(within, weight, members.size)
+        sums = np.stack([np.bincount(within, s, members.size) for s in sums.T], axis=1)
+        shrink = 1 + variance * weight
+        products -= (sums.T * (variance / shrink)) @ sums
+        log_determinant += float(np.log(shrink).sum())
+        weight, sums, codes = weight / shrink, sums / shrink[:, None], first
+    return products, log_determinant
 
 
 def _log_determinant(matrix: Floats) -> float:
