@@ -20,6 +20,7 @@ CSV_TABLES = (
     "thresholds",
     "bleed_through",
     "statistics",
+    "power",
     "columns",
     "copositivity",
     "marker_pairs",
@@ -55,8 +56,8 @@ class RunData:
         provenance: provenance.json; empty where missing or broken.
         definitions: columns of tables/cells.parquet in order; empty where there is no such table.
         tables: ``images``, ``samples``, ``groups``, ``thresholds``, ``bleed_through``,
-            ``statistics``, ``columns`` and ``failures``; a table that is missing has no columns.
-            Key columns are text that names the same value alike in every table.
+            ``statistics``, ``power``, ``columns`` and ``failures``; a table that is missing has no
+            columns. Key columns are text that names the same value alike in every table.
         problems: what could not be read, in sentences.
     """
 

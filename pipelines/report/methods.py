@@ -11,10 +11,11 @@ from pipelines.report.data import RunData
 
 Settings = Mapping[str, Any]
 TESTS = (
-    "Unit means were compared by Welch's t-test (paired t-test within blocks), with 95 % "
-    "confidence intervals and Hedges' g; beside it, fractions by a binomial and counts by a "
-    "negative binomial model of unit totals with overdispersion estimated by moments, other "
-    "numbers by a linear mixed model of cells fitted by restricted maximum likelihood."
+    "Unit means were compared by Welch's t-test (of fractions on the arcsine scale of group means; "
+    "paired t-test within blocks), with 95 % confidence intervals and Hedges' g; beside it, "
+    "fractions by a binomial model of unit totals with overdispersion estimated by moments and the "
+    "standard error of a jackknife over units, counts by a negative binomial one, other numbers by "
+    "a linear mixed model of cells fitted by restricted maximum likelihood."
 )
 SAMENESS = {"holm": "Holm's method", "bh": "the method of Benjamini and Hochberg"}
 

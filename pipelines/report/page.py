@@ -25,6 +25,7 @@ from pipelines.report.gallery import Gallery, gallery
 from pipelines.report.gates import gate_figures
 from pipelines.report.methods import methods_text
 from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
+from pipelines.report.power import power_figures, power_sentences
 from pipelines.report.tables import (
     Table,
     failures_table,
@@ -85,6 +86,8 @@ class RunView:
     figures: list[OutcomeFigure]
     results: list[str]
     statistics: Table | None
+    plans: list[str]
+    power: list[OutcomeFigure]
     methods: list[str]
     counts: OutcomeFigure | None
     gallery: Gallery | None
@@ -101,6 +104,7 @@ class RunView:
             ("design", "Design", self.groups or self.samples),
             ("outcomes", "Outcomes", self.figures),
             ("statistics", "Statistics", self.statistics),
+            ("power", "Power", self.plans),
             ("gates", "Gates", self.gates or self.thresholds),
             (
                 "quality",
@@ -185,6 +189,8 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         figures=outcome_figures(run, anchor),
         results=result_sentences(run),
         statistics=statistics_table(run),
+        plans=power_sentences(run),
+        power=power_figures(run, anchor),
         methods=methods_text(run),
         counts=count_figure(run, f"{anchor}-n"),
         gallery=gallery(run, output),

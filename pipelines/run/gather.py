@@ -38,7 +38,12 @@ from pipelines.run.reporters import (
     report_reporters,
 )
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
-from pipelines.statistics import STATISTICS_COLUMNS, statistics_rows
+from pipelines.statistics import (
+    POWER_COLUMNS,
+    STATISTICS_COLUMNS,
+    power_rows,
+    statistics_rows,
+)
 from pipelines.study import Study
 from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
@@ -154,13 +159,19 @@ def _write_table(
 
 
 def _write_statistics(study: Study, layout: Layout) -> dict[str, list[Column]]:
-    """statistics.csv, where the study compares anything."""
-    path = layout.table("statistics")
+    """statistics.csv and power.csv, where the study compares anything."""
+    columns = {"statistics": STATISTICS_COLUMNS, "power": POWER_COLUMNS}
     if study.statistics is None:
-        path.unlink(missing_ok=True)
+        for name in columns:
+            layout.table(name).unlink(missing_ok=True)
         return {}
-    _write_table(path, statistics_rows(study, layout.cells), STATISTICS_COLUMNS)
-    return {path.stem: list(STATISTICS_COLUMNS)}
+    rows = {
+        "statistics": statistics_rows(study, layout.cells),
+        "power": power_rows(study, layout.cells),
+    }
+    for name, defined in columns.items():
+        _write_table(layout.table(name), rows[name], defined)
+    return {name: list(defined) for name, defined in columns.items()}
 
 
 def _failures(

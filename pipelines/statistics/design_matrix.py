@@ -16,11 +16,13 @@ class Design:
     Attributes:
         matrix: shape (units, columns).
         groups: code of each unit's group, shape (units,).
+        blocks: code of each unit's block, shape (units,); None without blocks.
         names: of the groups, by code.
     """
 
     matrix: Floats
     groups: NDArray[np.intp]
+    blocks: NDArray[np.intp] | None
     names: Sequence[str]
 
     @classmethod
@@ -37,12 +39,23 @@ class Design:
         columns = [groups[:, None] == np.arange(len(names))]
         if blocks is not None:
             columns.append(blocks[:, None] == np.unique(blocks)[1:])
-        return cls(np.hstack(columns).astype(np.float64), groups, names)
+        return cls(np.hstack(columns).astype(np.float64), groups, blocks, names)
 
     @property
     def df(self) -> int:
         """Units minus the rank of the matrix."""
         return int(self.matrix.shape[0] - np.linalg.matrix_rank(self.matrix))
+
+    @property
+    def folds(self) -> list[NDArray[np.bool_]]:
+        """Units that are kept as one unit, or one whole block, at a time is left out."""
+        members = np.arange(self.groups.size) if self.blocks is None else self.blocks
+        return [members != member for member in np.unique(members)]
+
+    @property
+    def strata(self) -> NDArray[np.intp]:
+        """Group of the unit that each fold leaves out; 0 for blocks, which hold all groups."""
+        return self.groups if self.blocks is None else np.zeros(len(self.folds), dtype=np.intp)
 
     def contrast(self, weights: Sequence[float]) -> Floats:
         """Weights of groups as weights of all columns."""

@@ -13,6 +13,37 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class Replicates:
+    """Coefficients with one unit (or block) at a time left out.
+
+    Attributes:
+        beta: shape (left out, columns).
+        strata: group of what was left out, shape (left out,).
+    """
+
+    beta: Floats
+    strata: NDArray[np.intp]
+
+    def spread(self, weights: Floats) -> tuple[float, float]:
+        """Standard error of a weighted sum of coefficients and its degrees of freedom.
+
+        Σ over groups of (n - 1)/n Σ (θ₋ᵢ - mean)²; degrees of freedom by Satterthwaite (1946,
+        Biometrics Bull. 2:110). Both NaN where nothing varies.
+        """
+        values = self.beta @ weights
+        parts, free = [], []
+        for stratum in np.unique(self.strata):
+            mine = values[self.strata == stratum]
+            parts.append((mine.size - 1) / mine.size * float(((mine - mine.mean()) ** 2).sum()))
+            free.append(max(mine.size - 1, 1))
+        total = sum(parts)
+        if total <= 0:
+            return np.nan, np.nan
+        df = total**2 / sum(part**2 / f for part, f in zip(parts, free, strict=True))
+        return float(np.sqrt(total)), float(df)
+
+
+@dataclass(frozen=True, eq=False)
 class Estimates:
     """Fixed effects of a fitted model.
 
@@ -21,12 +52,20 @@ class Estimates:
         covariance: shape (columns, columns).
         df: units minus the rank of the design.
         note: what limits the fit, in words.
+        replicates: where the standard errors are those of the jackknife; else None.
     """
 
     beta: Floats
     covariance: Floats
     df: int
     note: str
+    replicates: Replicates | None = None
+
+    def spread(self, weights: Floats) -> tuple[float, float]:
+        """Standard error of a weighted sum of coefficients and its degrees of freedom."""
+        if self.replicates is not None:
+            return self.replicates.spread(weights)
+        return float(np.sqrt(weights @ self.covariance @ weights)), float(self.df)
 
 
 def wald(test: str, scale: str, estimates: Estimates, weights: Floats) -> TestResult:
@@ -40,8 +79,8 @@ def wald(test: str, scale: str, estimates: Estimates, weights: Floats) -> TestRe
         weights: shape (columns,).
     """
     estimate = float(weights @ estimates.beta)
-    se = float(np.sqrt(weights @ estimates.covariance @ weights))
-    reach = float(student.ppf((1 + LEVEL) / 2, estimates.df)) * se
+    se, df = estimates.spread(weights)
+    reach = float(student.ppf((1 + LEVEL) / 2, df)) * se
     ends = np.array([estimate, estimate - reach, estimate + reach])
     if scale != "difference":
         with np.errstate(over="ignore"):
@@ -53,7 +92,7 @@ def wald(test: str, scale: str, estimates: Estimates, weights: Floats) -> TestRe
         ci_low=float(ends[1]),
         ci_high=float(ends[2]),
         statistic=estimate / se,
-        df=estimates.df,
-        p=float(2 * student.sf(abs(estimate / se), estimates.df)),
+        df=df,
+        p=float(2 * student.sf(abs(estimate / se), df)),
         note=estimates.note,
     )

@@ -45,7 +45,14 @@ class Measured:
     logs: bool
 
 
-def measure(outcome: Outcome, design: Statistics, cells: Path, exclude: Sequence[str]) -> Measured:
+def measure(
+    outcome: Outcome,
+    design: Statistics,
+    cells: Path,
+    exclude: Sequence[str],
+    *,
+    may_log: bool = True,
+) -> Measured:
     """Condense an outcome's cells.
 
     A number is taken as logarithms for the model of cells where every cell is above 0: intensities
@@ -56,14 +63,14 @@ def measure(outcome: Outcome, design: Statistics, cells: Path, exclude: Sequence
         design: the study's.
         cells: tables/cells.parquet.
         exclude: flag columns; a cell that carries any is left out.
+        may_log: False to keep the numbers as they are.
     """
-    blocks = (design.blocks,) if design.blocks else ()
-    unit = tuple(dict.fromkeys((*design.factors, *blocks, design.unit)))
+    unit = unit_keys(design)
     keys = tuple(dict.fromkeys((*unit, *design.random)))
     images = image_moments(cells, outcome, keys, exclude)
     units = merged(images, unit)
     found = set(units.select(design.factors).iter_rows())
-    logs = outcome.kind == "number" and bool((images["smallest"] > 0).all())
+    logs = may_log and outcome.kind == "number" and bool((images["smallest"] > 0).all())
     if logs:
         images = image_moments(cells, outcome, keys, exclude, logs=True)
     return Measured(
@@ -74,6 +81,12 @@ def measure(outcome: Outcome, design: Statistics, cells: Path, exclude: Sequence
         _splitting(images, unit, (design.unit, *design.random, IMAGE)),
         logs,
     )
+
+
+def unit_keys(design: Statistics) -> tuple[str, ...]:
+    """Columns that together name a unit of a group."""
+    blocks = (design.blocks,) if design.blocks else ()
+    return tuple(dict.fromkeys((*design.factors, *blocks, design.unit)))
 
 
 def groups_in_order(cells: Path, factors: Sequence[str]) -> list[Group]:

@@ -145,7 +145,7 @@ def _profile(
     """Coefficients, their covariance and twice the negative restricted log-likelihood."""
     products, log_determinant = _products(cells, design.matrix, variances, residual)
     information, crossed, squared = products[:-1, :-1], products[:-1, -1], products[-1, -1]
-    inverse = np.linalg.pinv(information, hermitian=True)
+    inverse: Floats = np.linalg.pinv(information, hermitian=True).astype(np.float64)
     beta = inverse @ crossed
     between = log_determinant + _log_determinant(information)
     between += float(squared) - float(beta @ crossed)
@@ -172,7 +172,7 @@ def _products(
     for variance, level in zip(variances[::-1], cells.levels[::-1], strict=True):
         members, first, own = np.unique(level, return_index=True, return_inverse=True)
         within = own[codes]
-        weight = np.bincount(within, weight, members.size)
+        weight = np.bincount(within, weight, members.size).astype(np.float64)
         sums = np.stack([np.bincount(within, s, members.size) for s in sums.T], axis=1)
         shrink = 1 + variance * weight
         products -= (sums.T * (variance / shrink)) @ sums

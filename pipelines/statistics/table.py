@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from statsmodels.stats.multitest import multipletests
 
 from measurements.columns import Column
-from pipelines.statistics import unit_means
+from pipelines.statistics import unit_fractions, unit_means
 from pipelines.statistics.cell_models import cell_model, variance_components
 from pipelines.statistics.comparisons import Comparison, Group, comparisons
 from pipelines.statistics.measured import Measured, measure, units_of
@@ -37,7 +37,10 @@ def _number(name: str, unit: str, meaning: str, source: str) -> Column:
 
 
 OF_OUTCOME, ON_SCALE = "unit of the outcome", "on the scale named"
-MODELS = "pipelines.statistics: Welch 1947, Williams 1982, Breslow 1984, Patterson & Thompson 1971"
+MODELS = (
+    "pipelines.statistics: Welch 1947, Bartlett 1947, Williams 1982, Efron & Stein 1981, "
+    "Breslow 1984, Patterson & Thompson 1971"
+)
 STATISTICS_COLUMNS = (
     _text("outcome", "Column of tables/cells.parquet that is compared."),
     _text("within", "Cells that count; empty for all."),
@@ -92,11 +95,15 @@ def statistics_rows(study: Study, cells: Path) -> list[Row]:
     design = study.statistics
     if design is None or not cells.is_file():
         return []
-    named = list(design.outcomes) or [f"{name}_positive" for name in study.positivity]
-    rows = [
-        row for name in named for row in _outcome_rows(name, design, cells, study.exclude.flags)
-    ]
+    flags = study.exclude.flags
+    rows = [row for name in outcomes_of(study) for row in _outcome_rows(name, design, cells, flags)]
     return _adjusted(rows, design.adjust)
+
+
+def outcomes_of(study: Study) -> list[OutcomeWithin | str]:
+    """What a study compares: its outcomes; without any, its positivity rules."""
+    named = study.statistics.outcomes if study.statistics else ()
+    return list(named) or [f"{name}_positive" for name in study.positivity]
 
 
 def find_outcome(named: OutcomeWithin | str, cells: Path) -> Outcome | str:
@@ -153,11 +160,13 @@ def _comparison_rows(measured: Measured, design: Statistics) -> list[Row]:
     components = variance_components(measured, design)
     icc = nan if isinstance(components, str) else components.icc
     model = cell_model(measured, design, components)
+    share = measured.outcome.kind == "flag"
+    compare = unit_fractions.compare if share else unit_means.compare
     rows = []
     for comparison in comparisons(design, measured.groups):
         weights = comparison.weights(measured.groups)
         sides = _sides(comparison, measured, design)
-        primary = replace(unit_means.compare(units, weights), icc=icc)
+        primary = replace(compare(units, weights), icc=icc)
         for result, role in ((primary, "primary"), (model(weights), "beside")):
             rows.append({"contrast": comparison.name, "role": role} | sides | _numbers(result))
     return rows

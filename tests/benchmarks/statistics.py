@@ -5,7 +5,9 @@ strongly, clones and images differ too, cell numbers vary, positive cells are ga
 percentile of the reference cells (each reference unit by the others, as a run does it). They go
 through the same code as a run: a cells table on disk, condensed, tested. Beside each test stands
 how often it is wrong when the cells are taken as n. Coverage is that of the 95 % interval in
-studies with a known effect. The last line is one JSON object. Simulation only.
+studies with a known effect, where fractions are those above the 95th percentile of the reference
+population. Power is planned from one study's variance components and found in fresh studies. The
+last line is one JSON object. Simulation only.
 """
 
 import argparse
@@ -19,16 +21,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from scipy.stats import ttest_ind
+from scipy.stats import norm, ttest_ind
 
 from measurements.gating import control_percentile
 from pipelines.statistics import statistics_rows
+from pipelines.statistics.moments import Outcome
+from pipelines.statistics.power import power
+from pipelines.statistics.power_table import components_of
+from pipelines.statistics.unit_means import Units, compare
 from pipelines.study import parse_study
 
 ALPHA = 0.05
 LOG_SD = {"unit": 0.35, "clone": 0.15, "image": 0.1, "cell": 0.5}
 FOCI_MEAN, FOCI_SHAPE, FOCI_UNIT_SD = 4.0, 1.5, 0.35
 CELLS_PER_IMAGE = 40
+EFFECT = 0.4
 
 
 @dataclass(frozen=True)
@@ -151,16 +158,53 @@ def cells_as_n(cells: pl.DataFrame, plan: Plan, column: str) -> float:
     return float(ttest_ind(*sides, equal_var=False).pvalue)
 
 
-def truth(row: dict[str, object], effect: float) -> float | None:
-    """What the interval should contain; None where the truth is not a closed formula."""
-    if row["outcome"] == "marker_positive":
+def truth(row: dict[str, object], plan: Plan, effect: float) -> float | None:
+    """What the interval should contain; None for an omnibus test."""
+    if row["role"] == "omnibus":
         return None
+    # Litters add their variance to that of the animals, which is halved in SD there.
+    unit = LOG_SD["unit"] ** 2 * (1.25 if plan.paired else 1.0)
+    image = LOG_SD["image"] ** 2
+    if row["outcome"] == "marker_positive":
+        sd = np.sqrt(unit + image + LOG_SD["cell"] ** 2)
+        reference, other = 0.05, float(norm.sf(norm.ppf(0.95) - effect / sd))
+        if row["scale"] == "difference":
+            return other - reference
+        return other / (1 - other) / (reference / (1 - reference))
     if row["scale"] != "difference":
         return float(np.exp(effect))
-    half = sum(LOG_SD[k] ** 2 for k in ("unit", "image", "cell")) / 2
     if row["outcome"] == "foci":
-        return FOCI_MEAN * np.exp((FOCI_UNIT_SD**2 + LOG_SD["image"] ** 2) / 2) * np.expm1(effect)
-    return float(np.exp(half) * np.expm1(effect))
+        return float(FOCI_MEAN * np.exp((unit + image) / 2) * np.expm1(effect))
+    return float(np.exp((unit + image + LOG_SD["cell"] ** 2) / 2) * np.expm1(effect))
+
+
+def power_curve(studies: int, folder: Path) -> list[tuple[int, float, float, float]]:
+    """Units of a group, effect, planned and found power of Welch's t on mean intensities."""
+    plan = Plan("two groups", {"genotype": ("healthy", "werner")}, 100)
+    path = folder / "cells.parquet"
+    write(gated(simulate(plan, np.random.default_rng(7), 0.0), plan), path)
+    design = parse_study(study_of(plan), "study").statistics
+    assert design is not None
+    found = components_of(Outcome("intensity", {}, "number"), design, path, ())
+    assert not isinstance(found, str)
+    components, mean = found
+    rows = []
+    for units in (4, 7):
+        plan = Plan("two groups", {"genotype": ("healthy", "werner")}, units)
+        sd = components.sd_of_unit_means(plan.images, CELLS_PER_IMAGE)
+        for effect in (0.3, 0.5, 0.7):
+            hits = []
+            for number in range(studies):
+                rng = np.random.default_rng([11, units, round(10 * effect), number])
+                cells = simulate(plan, rng, effect)
+                means = cells.group_by("genotype", "unit", maintain_order=True)
+                values = means.agg(pl.col("intensity").mean())["intensity"].to_numpy()
+                groups = np.repeat([0, 1], units)
+                test = compare(Units(values, groups, None, ("healthy", "werner")), [-1, 1])
+                hits.append(test.p < ALPHA)
+            planned = power(mean * float(np.expm1(effect)), sd, units)
+            rows.append((units, effect, planned, float(np.mean(hits))))
+    return rows
 
 
 def run(
@@ -184,7 +228,10 @@ def main() -> None:
     """Print false-positive rates, then coverage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=2000, help="null studies in all")
-    parser.add_argument("--effect-studies", type=int, default=500, help="studies with an effect")
+    parser.add_argument(
+        "--effect-studies", type=int, default=500, help="with an effect, of each design"
+    )
+    parser.add_argument("--power-studies", type=int, default=500, help="studies a point of power")
     options = parser.parse_args()
     started = time.perf_counter()
     each = -(-options.studies // len(PLANS))
@@ -206,12 +253,19 @@ def main() -> None:
                     f"  no p {np.isnan(p).mean():.3f}"
                 )
         coverage: dict[str, list[bool]] = defaultdict(list)
-        plan = PLANS[0]
-        simple = Plan("two groups of 7", plan.factors, 7)
-        for row in run(simple, options.effect_studies, 99, 0.4, Path(name)):
-            known = truth(row, 0.4)
-            if known is not None and not np.isnan(float(row["p"])):  # type: ignore[arg-type]
-                coverage[str(row["test"])].append(bool(row["ci_low"] <= known <= row["ci_high"]))  # type: ignore[operator]
+        for plan in (Plan("two groups of 7", PLANS[0].factors, 7), PLANS[2]):
+            inside: dict[tuple[str, str], list[bool]] = defaultdict(list)
+            for row in run(plan, options.effect_studies, 99, EFFECT, Path(name)):
+                known = truth(row, plan, EFFECT)
+                if known is not None and not np.isnan(float(row["p"])):  # type: ignore[arg-type]
+                    held = bool(row["ci_low"] <= known <= row["ci_high"])  # type: ignore[operator]
+                    coverage[str(row["test"])].append(held)
+                    inside[str(row["outcome"]), str(row["test"])].append(held)
+            for (outcome, test), held_all in inside.items():
+                print(f"{plan.name:<26}{outcome:<17}{test:<62}coverage {np.mean(held_all):.3f}")
+        for units, effect, planned, found in power_curve(options.power_studies, Path(name)):
+            print(f"power, {units} units a group, effect {effect}: {planned:.3f} planned, "
+                  f"{found:.3f} found")  # fmt: skip
     result = {}
     for test, values in tally.items():
         table = np.array(values)

@@ -5,10 +5,13 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import logit
 
-from pipelines.statistics import mixed, overdispersed, unit_means
+from pipelines.statistics import mixed, overdispersed, unit_fractions, unit_means
 from pipelines.statistics.design_matrix import Design, estimable
 from pipelines.statistics.mixed import Moments, fit_mixed
 from pipelines.statistics.overdispersed import BINOMIAL, COUNTS, fit_counts, fit_fractions
@@ -305,7 +308,7 @@ def test_dispersion_makes_pearsons_chi_square_its_degrees_of_freedom():
     assert chi_square(found) == pytest.approx(fit.df, rel=1e-4)
 
 
-def test_equal_units_with_overdispersion_are_a_t_test_on_the_logit_scale():
+def test_fractions_have_the_standard_error_of_the_jackknife_over_units():
     positive = np.array([5.0, 12, 8, 20, 25, 31])
     cells = np.full(6, 50.0)
     design = Design.of(np.repeat([0, 1], 3), None, ("a", "b"))
@@ -314,8 +317,82 @@ def test_equal_units_with_overdispersion_are_a_t_test_on_the_logit_scale():
 
     # With equal totals the estimates are those of the pooled fractions: 25/150 and 76/150.
     assert found.estimate == pytest.approx((76 / 74) / (25 / 125))
-    assert found.df == 4
+    # Pseudo-values of the logit of each group's mean, whose t test is Welch's.
+    sides = []
+    for side in positive.reshape(2, 3) / 50:
+        without = np.array([np.delete(side, i).mean() for i in range(3)])
+        sides.append(3 * logit(side.mean()) - 2 * logit(without))
+    se = np.sqrt(sum(side.var(ddof=1) / 3 for side in sides))
+    assert np.log(found.estimate) / found.statistic == pytest.approx(se, rel=1e-5)
+    assert found.df == pytest.approx(stats.ttest_ind(*sides, equal_var=False).df, rel=1e-4)
     assert found.ci_low < found.estimate < found.ci_high
+
+
+def test_within_blocks_whole_blocks_are_left_out():
+    positive = np.array([5.0, 9, 12, 20, 8, 12, 25, 31])
+    blocks = np.repeat([0, 1, 2, 3], 2)
+    design = Design.of(np.tile([0, 1], 4), blocks, ("a", "b"))
+    fit = fit_fractions(positive, np.full(8, 50.0), design)
+    found = overdispersed.compare(fit, BINOMIAL, [-1, 1], design)
+
+    assert found.df == 3
+    assert fit.replicates is not None
+    without_first = Design.of(np.tile([0, 1], 3), blocks[2:], ("a", "b"))
+    alone = fit_fractions(positive[2:], np.full(6, 50.0), without_first)
+    assert fit.replicates.beta[0] @ design.contrast([-1, 1]) == pytest.approx(
+        alone.beta @ without_first.contrast([-1, 1]), abs=0.01
+    )
+
+
+def test_odds_that_hang_on_one_unit_have_no_interval():
+    design = Design.of(np.repeat([0, 1], 3), None, ("a", "b"))
+    fit = fit_fractions(np.array([0.0, 0, 6, 8, 9, 7]), np.full(6, 50.0), design)
+    found = overdispersed.compare(fit, BINOMIAL, [-1, 1], design)
+
+    assert np.isnan(found.p)
+    assert "without one of the units" in found.note
+
+
+def fractions(*groups):
+    values = np.concatenate([np.asarray(group, dtype=float) for group in groups])
+    codes = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    return Units(values, codes, None, [f"g{i}" for i in range(len(groups))])
+
+
+def test_fractions_are_compared_as_angles_of_group_means():
+    a, b = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.02, 0.05, 0.02])
+    found = unit_fractions.compare(fractions(a, b), [1, -1])
+
+    means = np.array([a.mean(), b.mean()])
+    angles = np.arcsin(np.sqrt(means))
+    parts = np.array([v.var(ddof=1) / v.size for v in (a, b)]) / (4 * means * (1 - means))
+    df = parts.sum() ** 2 / (parts**2 / [3, 2]).sum()
+    t = (angles[0] - angles[1]) / np.sqrt(parts.sum())
+    assert found.estimate == pytest.approx(means[0] - means[1])
+    assert (found.statistic, found.df) == pytest.approx((t, df))
+    assert found.p == pytest.approx(2 * stats.t.sf(t, df))
+    # An end of the interval, taken back to an angle, is where the test would stand at the limit.
+    total = angles.sum()
+    low = np.arcsin(found.ci_low / np.sin(total))
+    assert (angles[0] - angles[1] - low) / np.sqrt(parts.sum()) == pytest.approx(
+        stats.t.ppf(0.975, df)
+    )
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=2, max_size=5),
+    st.lists(st.integers(0, 20), min_size=2, max_size=5),
+)
+def test_an_interval_of_fractions_says_what_p_says_and_stays_within_bounds(a, b):
+    found = unit_fractions.compare(fractions(np.array(a) / 20, np.array(b) / 20), [1, -1])
+
+    if np.isnan(found.p):
+        assert found.note
+        return
+    assert -1 <= found.ci_low <= found.estimate + 1e-12
+    assert found.estimate - 1e-12 <= found.ci_high <= 1
+    if abs(found.p - 0.05) > 1e-9:
+        assert (found.p < 0.05) == (not found.ci_low <= 0 <= found.ci_high)
 
 
 def test_counts_per_cell_give_the_ratio_of_rates():

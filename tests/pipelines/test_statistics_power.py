@@ -1,10 +1,13 @@
 """Power against published tables and against simulation."""
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
+from pipelines.statistics import POWER_COLUMNS, power_rows
 from pipelines.statistics.power import Components, detectable, power, units_needed
+from pipelines.study import parse_study
 
 
 def test_power_is_cohens_table():
@@ -31,7 +34,7 @@ def test_power_agrees_with_simulation():
 
 def test_more_images_help_up_to_the_spread_between_units():
     components = Components(
-        {"donor": 4.0, "clone": 2.0, "image_id": 3.0}, 100.0, {"clone": 2.0}, 50.0, logs=False
+        {"donor": 4.0, "clone": 2.0, "image_id": 3.0}, 100.0, {"clone": 2.0}, 50.0, df=6
     )
 
     # By hand: 4 + 2/2 + 3/6 + 100/(6·50), and 4 + 2/1 + 3/1 + 100/50.
@@ -42,3 +45,103 @@ def test_more_images_help_up_to_the_spread_between_units():
 
 def test_an_effect_out_of_reach_is_none():
     assert units_needed(0.01, 1.0) is None
+
+
+STUDY = """
+study: planned
+samples: samples.csv
+channels: {dna: 0}
+segmentation:
+  nuclei: {channel: dna, diameter_px: 20}
+measurements: [{type: morphology}]
+statistics:
+  unit: donor
+  factors: [genotype]
+  reference: {genotype: healthy}
+  outcomes: [value, negative]
+"""
+SD = {"donor": 2.0, "image": 1.0, "cell": 3.0}
+CELLS = 15
+
+
+def simulated(rng, units, images, difference):
+    """Cells of two groups of donors, by the SDs above, around a mean of 10."""
+    genotype = np.repeat([0, 1], units)
+    own = 10 + difference * genotype + rng.normal(0, SD["donor"], 2 * units)
+    image = own[:, None] + rng.normal(0, SD["image"], (2 * units, images))
+    return image[:, :, None] + rng.normal(0, SD["cell"], (2 * units, images, CELLS))
+
+
+def written(path, values, units):
+    """The cells as a run leaves them; donors of both groups are called alike."""
+    names = np.indices(values.shape).reshape(3, -1)
+    frame = pl.DataFrame(
+        {
+            "image_id": [f"{d}_{i}" for d, i in zip(names[0], names[1], strict=True)],
+            "genotype": [("healthy", "werner")[d // units] for d in names[0]],
+            "donor": [f"d{d % units}" for d in names[0]],
+            "value": values.ravel(),
+            "negative": -values.ravel(),
+        }
+    )
+    frame.write_parquet(path)
+    return path
+
+
+def test_a_planned_experiment_finds_its_difference_as_often_as_planned(tmp_path):
+    # Planned from one large study, tried out on 2,000 fresh ones with twice its images.
+    rng = np.random.default_rng(3)
+    path = written(tmp_path / "cells.parquet", simulated(rng, 60, 3, 0.0), 60)
+    rows = power_rows(parse_study(STUDY, "study"), path)
+    assert {key for row in rows for key in row} <= {column.name for column in POWER_COLUMNS}
+    [plan] = [
+        r
+        for r in rows
+        if (r["outcome"], r["sampling"], r["n_units"]) == ("value", "twice the images", 5)
+    ]
+    assert (plan["n_images_per_unit"], plan["n_cells_per_image"]) == (6, CELLS)
+    true_sd = np.sqrt(SD["donor"] ** 2 + SD["image"] ** 2 / 6 + SD["cell"] ** 2 / (6 * CELLS))
+    assert plan["sd_of_unit_means"] == pytest.approx(true_sd, rel=0.15)
+
+    found = []
+    for _ in range(2000):
+        means = simulated(rng, 5, 6, plan["detectable_80"] * true_sd / plan["sd_of_unit_means"])
+        sides = means.mean(axis=(1, 2)).reshape(2, 5)
+        found.append(stats.ttest_ind(*sides).pvalue < 0.05)
+    assert np.mean(found) == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_plan_does_not_depend_on_the_sign_of_the_outcome(tmp_path):
+    rng = np.random.default_rng(4)
+    path = written(tmp_path / "cells.parquet", simulated(rng, 4, 2, 1.0), 4)
+    rows = power_rows(parse_study(STUDY, "study"), path)
+    plans = {(r["outcome"], r["sampling"], r["n_units"]): r["detectable_80_relative"] for r in rows}
+
+    for (outcome, *rest), value in plans.items():
+        if outcome == "value":
+            assert plans["negative", *rest] == pytest.approx(value)
+    assert all("cautious" in row["note"] for row in rows)
+
+
+def test_a_pair_is_planned_by_the_paired_test():
+    rng = np.random.default_rng(0)
+    differences = rng.normal(1.5, np.sqrt(2), (4000, 6))
+    found = np.mean(stats.ttest_1samp(differences, 0, axis=1).pvalue < 0.05)
+
+    assert power(1.5, 1.0, 6, paired=True) == pytest.approx(found, abs=3 * np.sqrt(0.25 / 4000))
+
+
+def test_too_few_units_are_told_in_words(tmp_path):
+    path = written(tmp_path / "cells.parquet", simulated(np.random.default_rng(0), 1, 2, 1.0), 1)
+
+    rows = power_rows(parse_study(STUDY, "study"), path)
+    assert [row["note"] for row in rows] == [
+        "no unit more than groups and blocks need: nothing to plan with"
+    ] * 2
+
+
+def test_the_cautious_sd_is_the_upper_limit_of_chi_square():
+    components = Components({"donor": 1.0}, 0.0, {}, 1.0, 4)
+    sds = np.random.default_rng(0).normal(size=(4000, 5)).std(axis=1, ddof=1)
+
+    assert np.mean(sds * components.cautious > 1) == pytest.approx(0.8, abs=0.025)

@@ -1,0 +1,143 @@
+"""What a next experiment would find: the plan of tables/power.csv as curves and sentences."""
+
+import matplotlib
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from pipelines.report.data import RunData, known_kind, readable
+from pipelines.report.marks import style_of
+from pipelines.report.outcomes import OutcomeFigure
+from pipelines.report.superplot import Drawing
+from pipelines.report.svg import STYLE, inline_svg, printable
+from pipelines.report.tables import format_number
+
+NEEDED = {"outcome", "within", "sampling", "n_units", "detectable_80", "detectable_80_cautious"}
+AS_NOW = "as in this study"
+NAMED_UNITS = ("3", "6", "12")
+TICKS = (2, 3, 5, 10, 20, 50)
+SIZE = (4.6, 3.3)
+MOST = 8
+
+
+def power_figures(run: RunData, key: str) -> list[OutcomeFigure]:
+    """Draw the smallest difference that is found against the number of units.
+
+    Args:
+        run: the run.
+        key: prefix that makes the figures' ids unique within the page.
+    """
+    return [_figure(run, rows, f"{key}-w{i}") for i, rows in enumerate(_plans(run)[:MOST])]
+
+
+def power_sentences(run: RunData) -> list[str]:
+    """For each outcome: what 3, 6 and 12 units a group would find; or why that is not known."""
+    table = run.tables["power"]
+    if table.is_empty() or not set(table.columns) >= NEEDED | {"note"}:
+        return []
+    unknown = table.filter(pl.col("sampling").is_null())
+    said = [f"{_name(row)}: {row['note']}." for row in unknown.iter_rows(named=True)]
+    return [_sentence(run, rows) for rows in _plans(run)] + said
+
+
+def _plans(run: RunData) -> list[pl.DataFrame]:
+    """The rows of each outcome that has a plan."""
+    table = run.tables["power"]
+    if table.is_empty() or not set(table.columns) >= NEEDED:
+        return []
+    rows = table.filter(pl.col("sampling").is_not_null())
+    return rows.partition_by("outcome", "within", maintain_order=True)
+
+
+def _figure(run: RunData, rows: pl.DataFrame, key: str) -> OutcomeFigure:
+    first = rows.row(0, named=True)
+    share = known_kind(run.definitions, first["outcome"]) == "flag"
+    scale, label = _scale(rows, share=share)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.add_subplot()
+        for index, curve in enumerate(rows.partition_by("sampling", maintain_order=True)):
+            _draw(axes, curve, scale, index)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(TICKS))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        axes.set_xlabel(printable(f"{_plural(first['unit'])} a group"))
+        axes.set_ylabel(label)
+        # Differences that only 2 units need would hide all others.
+        axes.set_ylim(0, 1.05 * float(_numbers(rows, "detectable_80", "3", scale).to_numpy().max()))
+        axes.set_xlim(2.8, 52)
+        axes.grid(axis="y")
+        figure.legend(loc="outside lower center", ncols=2)
+        svg = inline_svg(figure, key, printable(_sentence(run, rows)))
+    meaning = (
+        "The smallest difference between two groups that 80 of 100 experiments of that size would "
+        "find at p < 0.05, from how much units, images and cells vary in this study."
+    )
+    note = f"SD of each level: {first['components']}. {_capital(first['note'])}"
+    return OutcomeFigure(_name(first), meaning, Drawing(svg, "", wide=False), note)
+
+
+def _draw(axes: Axes, curve: pl.DataFrame, scale: float, index: int) -> None:
+    color, marker = style_of(index)
+    units = curve["n_units"].cast(pl.Float64).to_numpy()
+    values = curve["detectable_80"].cast(pl.Float64).to_numpy() * scale
+    name = curve["sampling"][0]
+    now = name == AS_NOW
+    axes.plot(
+        units, values, color=color, marker=marker, markersize=4.5 if now else 3.2,
+        linewidth=1.8 if now else 1.0, label=name, zorder=4 if now else 3,
+    )  # fmt: skip
+    if now:
+        cautious = curve["detectable_80_cautious"].cast(pl.Float64).to_numpy() * scale
+        axes.plot(units, cautious, "--", color=color, linewidth=1.2, label=f"{name}, cautious")
+
+
+def _scale(rows: pl.DataFrame, *, share: bool) -> tuple[float, str]:
+    """Factor and axis label: points of per cent for fractions, else a share of the mean."""
+    if share:
+        return 100.0, "difference found (% points)"
+    mean = abs(float(rows["mean"][0] or 0))
+    if mean == 0:
+        return 1.0, "difference found"
+    return 100.0 / mean, "difference found (% of the reference’s mean)"
+
+
+def _numbers(rows: pl.DataFrame, column: str, units: str, scale: float) -> pl.Series:
+    return rows.filter(pl.col("n_units") == units)[column].cast(pl.Float64) * scale
+
+
+def _sentence(run: RunData, rows: pl.DataFrame) -> str:
+    first = rows.row(0, named=True)
+    share = known_kind(run.definitions, first["outcome"]) == "flag"
+    scale, _ = _scale(rows, share=share)
+    unit = " points" if share else " %" if scale != 1.0 else ""
+    now = rows.filter(pl.col("sampling") == AS_NOW)
+    found = []
+    for units in NAMED_UNITS:
+        values = [
+            format_number(float(_numbers(now, column, units, scale)[0]))
+            for column in ("detectable_80", "detectable_80_cautious")
+        ]
+        found.append(f"{units} find {values[0]}{unit} ({values[1]} with a cautious SD)")
+    of = "" if share or scale == 1.0 else ", in per cent of the reference’s mean"
+    sampled = f"{float(first['n_images_per_unit']):.3g} images"
+    cells = f"{float(first['n_cells_per_image']):.3g} cells"
+    return (
+        f"{_name(first)}, {_plural(first['unit'])} a group with {sampled} of {cells}, "
+        f"power 0.8{of}: {'; '.join(found)}."
+    )
+
+
+def _name(row: dict[str, str | None]) -> str:
+    name = readable(row["outcome"] or "")
+    return f"{name} in {row['within']}" if row["within"] else name
+
+
+def _plural(unit: str) -> str:
+    return f"{readable(unit)}s"
+
+
+def _capital(text: str | None) -> str:
+    return f"{text[0].upper()}{text[1:]}." if text else ""

@@ -1,0 +1,196 @@
+"""tables/power.csv: what a next experiment of a given size would find.
+
+The question is never which power this study had for the difference that it saw, which only says
+its p-value again (Hoenig & Heisey 2001, Am. Stat. 55:19), but which difference other numbers of
+units, images and cells would find.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from measurements.columns import Column
+from pipelines.statistics.cell_models import variance_components
+from pipelines.statistics.comparisons import same_level
+from pipelines.statistics.measured import Measured, measure, unit_keys
+from pipelines.statistics.moments import COUNTED, IMAGE, MEAN, Outcome
+from pipelines.statistics.power import Components, detectable
+from pipelines.statistics.results import joined
+from pipelines.statistics.table import Row, find_outcome, outcomes_of
+from pipelines.study.model import OutcomeWithin, Statistics, Study
+
+FEW_DF = 20
+"""Degrees of freedom below which a variance is badly known [judgement]: at 20 the upper 80 % limit
+of the SD is 1.17 times the estimate."""
+UNITS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30, 50)
+SAMPLINGS = {
+    "as in this study": (1.0, 1.0),
+    "half the images": (0.5, 1.0),
+    "twice the images": (2.0, 1.0),
+    "ten times the cells": (1.0, 10.0),
+}
+"""Name -> factors to the images of a unit and to the cells of an image."""
+
+SOURCE = "pipelines.statistics.power"
+PLAN = "noncentral t (Cohen 1988, ch. 2) with variance components by REML"
+
+
+def _text(name: str, meaning: str) -> Column:
+    return Column(name, "key", "str", meaning, SOURCE, aggregate=False)
+
+
+def _count(name: str, meaning: str) -> Column:
+    return Column(name, "count", "int64", meaning, SOURCE)
+
+
+def _number(name: str, unit: str, meaning: str, source: str) -> Column:
+    return Column(name, unit, "float64", meaning, source)
+
+
+OF_OUTCOME = "unit of the outcome"
+POWER_COLUMNS = (
+    _text("outcome", "Column of tables/cells.parquet that would be compared."),
+    _text("within", "Cells that count; empty for all."),
+    _text("unit", "The replicate: what is counted as n."),
+    _text("test", "Test that is planned for: of two groups of units, or within blocks."),
+    _text("sampling", "Images and cells of a unit, against those of this study."),
+    _count("n_units", "Units of each group; blocks that hold both sides, in a blocked design."),
+    _number("n_images_per_unit", "count", "Images of a unit.", SOURCE),
+    _number("n_cells_per_image", "count", "Cells with a value in an image.", SOURCE),
+    _text("components", "SD of each level in this study, from the unit down to the cell."),
+    _number("sd_of_unit_means", OF_OUTCOME, "SD between means of units so sampled, in a group.",
+            "sum of the levels' variances, each divided by its members in a unit"),
+    _number("detectable_80", OF_OUTCOME, "Smallest difference that 80 of 100 such experiments "
+            "would find at p < 0.05.", PLAN),
+    _number("detectable_90", OF_OUTCOME, "The same for 90 of 100.", PLAN),
+    _number("detectable_80_cautious", OF_OUTCOME, "detectable_80 with the SD at its upper 80 % "
+            "limit, since few units tell it badly.", "Browne 1995 (Stat. Med. 14:1933)"),
+    _number("mean", OF_OUTCOME, "Mean of the reference group's units; of all groups, without one.",
+            "mean"),
+    _number("detectable_80_relative", "1", "detectable_80 as a share of that mean.", PLAN),
+    _text("note", "What limits the plan; why there is none, where there is none."),
+)  # fmt: skip
+
+
+def power_rows(study: Study, cells: Path) -> list[Row]:
+    """Plan a next experiment for every outcome of a study.
+
+    Args:
+        study: its design; without statistics there are no rows.
+        cells: tables/cells.parquet.
+
+    Returns:
+        For each outcome one row a number of units (`UNITS`) and sampling (`SAMPLINGS`), with
+        `POWER_COLUMNS`; a row that says why, where its variances cannot be told.
+    """
+    design = study.statistics
+    if design is None or not cells.is_file():
+        return []
+    flags = study.exclude.flags
+    return [row for name in outcomes_of(study) for row in _planned(name, design, cells, flags)]
+
+
+def _planned(
+    named: OutcomeWithin | str, design: Statistics, cells: Path, exclude: Sequence[str]
+) -> list[Row]:
+    outcome = find_outcome(named, cells)
+    if isinstance(outcome, str):
+        return []  # statistics.csv says that there is no such column
+    base: Row = {"outcome": outcome.column, "within": outcome.subset, "unit": design.unit}
+    base["test"] = "paired t on unit means" if design.blocks else "t on unit means"
+    components = components_of(outcome, design, cells, exclude)
+    if isinstance(components, str):
+        return [base | {"note": components}]
+    return [base | row for row in _rows(*components)]
+
+
+def components_of(
+    outcome: Outcome, design: Statistics, cells: Path, exclude: Sequence[str]
+) -> tuple[Components, float] | str:
+    """How much each level varies, on the outcome's own scale, and the mean of the reference.
+
+    The scale is that of the tests of unit means, also where the model of cells takes logarithms.
+
+    Args:
+        outcome: the column and the cells that count.
+        design: the study's.
+        cells: tables/cells.parquet.
+        exclude: flag columns; a cell that carries any is left out.
+    """
+    measured = measure(outcome, design, cells, exclude, may_log=False)
+    if not measured.groups:
+        return "no cell has a value: nothing to plan with"
+    fit = variance_components(measured, design)
+    if isinstance(fit, str):
+        return fit.replace("no test", "nothing to plan with")
+    components = Components(
+        variances=dict(zip(measured.random, map(float, fit.variances), strict=True)),
+        cells=fit.residual,
+        members=_members(measured, unit_keys(design)),
+        cells_per_image=float(measured.images[COUNTED].cast(pl.Float64).to_numpy().mean()),
+        df=fit.estimates.df,
+        paired=design.blocks is not None,
+    )
+    return components, _mean(measured, design)
+
+
+def _members(measured: Measured, keys: Sequence[str]) -> dict[str, float]:
+    """Members of every level in a unit, the mean over units; images always among them."""
+    levels = dict.fromkeys((*measured.random[1:], IMAGE))
+    counted = measured.images.group_by(keys).agg(pl.col(name).n_unique() for name in levels)
+    return {name: float(counted[name].to_numpy().mean()) for name in levels}
+
+
+def _mean(measured: Measured, design: Statistics) -> float:
+    """Mean of the reference group's units; of all units, where no group is the reference."""
+    units = measured.units
+    for factor, level in design.reference.items():
+        named = [name for name in units[factor].unique() if same_level(name, level)]
+        units = units.filter(pl.col(factor).is_in(named))
+    chosen = units if units.height else measured.units
+    return float(chosen[MEAN].to_numpy().mean())
+
+
+def _rows(components: Components, mean: float) -> list[Row]:
+    levels = {**components.variances, "cell": components.cells}
+    words = "; ".join(f"{name} {np.sqrt(variance):.3g}" for name, variance in levels.items())
+    note = joined(
+        f"variances from {components.df} degrees of freedom: plan with the cautious column"
+        if components.df < FEW_DF
+        else "",
+        ""
+        if IMAGE in components.variances
+        else "images of a unit cannot be told from the unit: what more images bring is not known",
+    )
+    images, cells = components.members[IMAGE], components.cells_per_image
+    found: list[Row] = []
+    for name, (more_images, more_cells) in SAMPLINGS.items():
+        sampled = (images * more_images, cells * more_cells)
+        if sampled[0] < 1:
+            continue
+        sd = components.sd_of_unit_means(*sampled)
+        same: Row = {
+            "sampling": name,
+            "n_images_per_unit": sampled[0],
+            "n_cells_per_image": sampled[1],
+            "components": words,
+            "mean": mean,
+            "note": note,
+        }
+        found += [same | _found(components, sd, units, mean) for units in UNITS]
+    return found
+
+
+def _found(components: Components, sd: float, units: int, mean: float) -> Row:
+    """What an experiment of this size would find."""
+    at_80 = detectable(sd, units, paired=components.paired)
+    return {
+        "n_units": units,
+        "sd_of_unit_means": sd,
+        "detectable_80": at_80,
+        "detectable_90": detectable(sd, units, 0.9, paired=components.paired),
+        "detectable_80_cautious": at_80 * components.cautious,
+        "detectable_80_relative": at_80 / abs(mean) if mean else None,
+    }
