@@ -201,6 +201,24 @@ def report(
         typer.echo(build_report([folder], layout.report))
 
 
+@app.command("open")
+def open_(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    image: Annotated[str | None, typer.Option(help="Image id; else the first.")] = None,
+    study_folder: Annotated[
+        Path | None, typer.Option(help="Folder of the study file; else the one above DIR.")
+    ] = None,
+) -> None:
+    """Look at an image of a run in napari, leave out cells and correct labels.
+
+    What is decided is stored in DIR/review and applied by the next run.
+    """
+    with _errors_for_people():
+        from pipelines.review.viewer import open_run
+
+        open_run(folder, image, study_folder)
+
+
 class ExportFormat(StrEnum):
     """What cells can be exported to."""
 

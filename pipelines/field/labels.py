@@ -1,5 +1,6 @@
 """Nuclei and cells of one image, by the models and methods that the study names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,27 +30,38 @@ class Labels:
     n_nuclei: NDArray[np.int64] | None
 
 
-def segment_field(pixels: Pixels, study: Study, folder: Path) -> Labels:
+Corrected = Mapping[str, NDArray[np.uint32]]
+"""``nuclei`` or ``cells`` that a person corrected -> (y, x), taken instead of a model's."""
+
+
+def segment_field(
+    pixels: Pixels, study: Study, folder: Path, corrected: Corrected | None = None
+) -> Labels:
     """Find nuclei and cells.
 
     Args:
         pixels: the image.
         study: the settings.
         folder: where relative paths of weights start.
+        corrected: objects that no model is asked for; cells that are grown from nuclei still are.
 
     Raises:
-        ImageError: a model cannot be had or the image is unfit for it.
+        ImageError: a model cannot be had or the image is unfit for it, or corrected labels are not
+            of this image or of objects that the study does not ask a model for.
     """
     nuclei_settings, cell_settings = study.segmentation.nuclei, study.segmentation.cells
+    given = corrected or {}
+    _check_corrected(given, study, pixels)
     if nuclei_settings is None:
         assert isinstance(cell_settings, CellposeCells)  # held by Segmentation
-        cells = _run_model(pixels, cell_settings, study, folder)
+        cells = _objects("cells", given, pixels, cell_settings, study, folder)
         return Labels(
             np.zeros_like(cells), cells, np.zeros(np.unique(cells[cells > 0]).size, np.int64)
         )
-    nuclei = _run_model(pixels, nuclei_settings, study, folder)
+    nuclei = _objects("nuclei", given, pixels, nuclei_settings, study, folder)
     if isinstance(cell_settings, CellposeCells):
-        pairing = pair(nuclei, _run_model(pixels, cell_settings, study, folder))
+        cells = _objects("cells", given, pixels, cell_settings, study, folder)
+        pairing = pair(nuclei, cells)
         return _labels(pairing.compartments, pairing.n_nuclei)
     size = pixels.pixel_size_um
     if isinstance(cell_settings, ExpandedCells):
@@ -57,6 +69,41 @@ def segment_field(pixels: Pixels, study: Study, folder: Path) -> Labels:
     if isinstance(cell_settings, VoronoiCells):
         return _labels(voronoi(nuclei, cell_settings.in_px("limit", size)), None)
     return Labels(nuclei, nuclei, None)
+
+
+def _check_corrected(corrected: Corrected, study: Study, pixels: Pixels) -> None:
+    asked = [name for name in ("nuclei", "cells") if _has_model(study, name)]
+    shape = next(iter(pixels.planes.values())).shape[:2] if pixels.planes else None
+    for name, labels in corrected.items():
+        if name not in asked:
+            raise ImageError(
+                f"corrected labels of {name}: the study asks a model for {' and '.join(asked)} "
+                "alone; correct these"
+            )
+        if shape is not None and labels.shape != shape:
+            raise ImageError(
+                f"corrected labels of {name} are {labels.shape}, the image is {shape} (rows, "
+                "columns): they belong to another image"
+            )
+
+
+def _has_model(study: Study, name: str) -> bool:
+    if name == "nuclei":
+        return study.segmentation.nuclei is not None
+    return isinstance(study.segmentation.cells, CellposeCells)
+
+
+def _objects(
+    name: str,
+    corrected: Corrected,
+    pixels: Pixels,
+    settings: CellposeSettings,
+    study: Study,
+    folder: Path,
+) -> NDArray[np.uint32]:
+    """Those that a person corrected, else a model's."""
+    given = corrected.get(name)
+    return _run_model(pixels, settings, study, folder) if given is None else given
 
 
 def _run_model(

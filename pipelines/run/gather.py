@@ -4,7 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from measurements.columns import Column
 from pipelines.errors import StudyError
 from pipelines.field.summary import summary_columns
+from pipelines.review.store import apply_exclusions
 from pipelines.run.copositivity import write_together
 from pipelines.run.foci import settle_foci
 from pipelines.run.judge import judge
@@ -115,8 +116,11 @@ def gather(
         judge(checked.study, read_parts(table.rows, layout, key))
         for table in (checked.samples, checked.controls)
     )
+    reviewed = apply_exclusions(checked.study, measured, layout)
+    checked, measured = replace(checked, study=reviewed.study), reviewed.parts
     counted, foci_thresholds = settle_foci(checked.study, layout, measured)
     reported = report_reporters(checked.study, counted, controls)
+    reported = replace(reported, warnings=(*reviewed.warnings, *reported.warnings))
     parts = reported.parts
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)

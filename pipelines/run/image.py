@@ -9,9 +9,11 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.errors import ImageError, SenescopeError
 from pipelines.field import Labels, MeasuredField, measure_field, read_pixels, segment_field
@@ -71,7 +73,7 @@ def _measure(task: ImageTask, stamps: list[FileStamp], part: Part | None, stage:
     labels = _kept_labels(task, layout, stamps, part)
     fresh = labels is None
     if labels is None:
-        labels = segment_field(pixels, study, task.folder)
+        labels = segment_field(pixels, study, task.folder, _corrected(task, layout))
     stage.now = "measure"
     truth = read_label_image(row.truth) if row.truth is not None else None
     measured = measure_field(pixels, labels, study, truth)
@@ -148,10 +150,22 @@ def _stamps(task: ImageTask, part: Mapping[str, Any] | None) -> list[FileStamp]:
     known = [FileStamp(**entry) for entry in part["files"]] if part else []
     row = task.row
     paths = dict.fromkeys([*row.files.values(), *([row.truth] if row.truth else [])])
+    paths |= dict.fromkeys(corrected_files(Layout(task.output), row.image_id).values())
     try:
         return [stamp(path, task.folder, known) for path in paths]
     except OSError as error:
         raise ImageError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def corrected_files(layout: Layout, image_id: str) -> dict[str, Path]:
+    """Label images of an image that a person corrected: ``nuclei``, ``cells`` -> file."""
+    paths = {name: layout.corrected(image_id, name) for name in ("nuclei", "cells")}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def _corrected(task: ImageTask, layout: Layout) -> dict[str, NDArray[np.uint32]]:
+    files = corrected_files(layout, task.row.image_id)
+    return {name: read_label_image(path) for name, path in files.items()}
 
 
 def _is_current(part: Mapping[str, Any], task: ImageTask, stamps: list[FileStamp]) -> bool:

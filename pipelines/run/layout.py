@@ -57,6 +57,15 @@ class Layout:
         """Outlines on the image."""
         return self.root / "qc" / f"{image_id}.png"
 
+    @property
+    def exclusions(self) -> Path:
+        """Cells that a person left out."""
+        return self.root / "review" / "exclusions.csv"
+
+    def corrected(self, image_id: str, name: str) -> Path:
+        """Labels of ``nuclei`` or ``cells`` that a person corrected, taken instead of a model's."""
+        return self.root / "review" / "labels" / f"{image_id}_{name}.tif"
+
     def part(self, image_id: str) -> Path:
         """Folder of one image's rows."""
         return self.root / "parts" / image_id

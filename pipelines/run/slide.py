@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.errors import ImageError
 from pipelines.field.pixels import Grey
 from pipelines.field.summary import NO_CELLS
 from pipelines.files import put_folder, replacing
 from pipelines.images import Field, open_field
 from pipelines.overlay import draw_overlay, save_png
 from pipelines.overlay.outlines import Picture, Positive
-from pipelines.run.image import Part, Stage, attempt, same_files, write_marker
+from pipelines.run.image import Part, Stage, attempt, corrected_files, same_files, write_marker
 from pipelines.run.layout import Layout
 from pipelines.run.provenance import FileStamp, fingerprint
 from pipelines.run.task import ImageOutcome, ImageTask, picture_key
@@ -56,6 +57,8 @@ def _work(
     say: Say,
 ) -> int:
     row, study, layout = task.row, task.study, Layout(task.output)
+    if files := list(corrected_files(layout, row.image_id).values()):
+        raise ImageError(f"labels of a slide cannot be corrected by hand; remove {files[0]}")
     field = open_field(
         row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
     )

@@ -1,0 +1,134 @@
+"""Cells left out and labels corrected by hand: kept beside a run, applied and told by the next."""
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import app
+from pipelines.errors import StudyError
+from pipelines.labels_store import read_labels, write_label_tiff
+from pipelines.review.store import Exclusion, read_exclusions, write_exclusions
+from pipelines.review.viewer import keep_labels, toggled
+from pipelines.run.layout import Layout
+from pipelines.study import load_study
+from tests.studies import read_csv, run_here, times, write_study
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished run; tests undo what they review."""
+    folder = tmp_path_factory.mktemp("review")
+    study = write_study(folder, images=2)
+    run_here(study, folder / "out")
+    return study, Layout(folder / "out")
+
+
+@pytest.fixture
+def run(done):
+    yield done
+    done[1].exclusions.unlink(missing_ok=True)
+
+
+def counts(layout):
+    return {
+        row["image_id"]: (int(row["n_cells"]), int(row["n_excluded"]))
+        for row in read_csv(layout.table("images"))
+    }
+
+
+def test_a_cell_left_out_stays_in_its_table_and_in_no_mean(run):
+    study, layout = run
+    before = pl.read_parquet(layout.cells)
+    old = counts(layout)["field0"]
+    measured = times(layout.root / "parts")
+    ids = before.filter(pl.col("image_id") == "field0")["cell_id"].to_list()
+    assert toggled(layout, "field0", ids[0], "mitotic")
+    assert toggled(layout, "field0", ids[1])
+    assert not toggled(layout, "field0", ids[1])  # taken in again
+
+    summary = run_here(study, layout.root)
+    cells = pl.read_parquet(layout.cells)
+    assert cells.height == before.height
+    out = cells.filter("excluded_by_hand")
+    assert out.select("image_id", "cell_id").rows() == [("field0", ids[0])]
+    assert counts(layout)["field0"] == (old[0] - 1, old[1] + 1)
+    kept = before.filter((pl.col("image_id") == "field0") & (pl.col("cell_id") != ids[0]))
+    [row] = [r for r in read_csv(layout.table("images")) if r["image_id"] == "field0"]
+    mean = kept["nucleus_area_px2"].to_numpy().mean()
+    assert float(row["nucleus_area_px2_mean"]) == pytest.approx(mean)
+    assert any("1 cell(s) of 1 image(s)" in text for text in summary.warnings)
+    report = layout.report.read_text(encoding="utf-8")
+    assert "were left out: excluded by hand" in report
+    assert times(layout.root / "parts") == measured  # nothing is measured again
+
+
+def test_a_decision_on_other_labels_is_told_and_not_applied(run):
+    study, layout = run
+    write_exclusions(
+        layout,
+        [Exclusion("field0", 1, labels="those of before"), Exclusion("field9", 1)],
+    )
+
+    summary = run_here(study, layout.root)
+    assert not pl.read_parquet(layout.cells)["excluded_by_hand"].any()
+    assert any("made on other labels" in text and "field0" in text for text in summary.warnings)
+    assert any("field9" in text for text in summary.warnings)
+
+
+def test_an_exclusion_written_by_hand_needs_image_and_cell(run):
+    _, layout = run
+    layout.exclusions.parent.mkdir(exist_ok=True)
+    layout.exclusions.write_text("image_id;cell_id\nfield0;3\n")
+    with pytest.raises(StudyError, match="line 2"):
+        read_exclusions(layout)
+    layout.exclusions.write_text("image_id,cell_id\nfield0,3\n")
+    assert read_exclusions(layout) == [Exclusion("field0", 3)]
+
+
+def test_corrected_nuclei_are_measured_instead_of_the_models(run):
+    study, layout = run
+    settings = load_study(study)
+    before = pl.read_parquet(layout.cells).filter(pl.col("image_id") == "field1")
+    nuclei = read_labels(layout.labels("field1"), "nuclei")
+    cells = read_labels(layout.labels("field1"), "cells")
+    gone, wider = before["cell_id"][0], before["cell_id"][1]
+    nuclei[nuclei == gone] = 0
+    area = int((nuclei == wider).sum())
+    unchanged = read_labels(layout.labels("field1"), "nuclei")
+    assert keep_labels(layout, "field1", {"nuclei": unchanged, "cells": cells}, settings) == []
+    [path] = keep_labels(layout, "field1", {"nuclei": nuclei, "cells": cells * 0}, settings)
+    assert path == layout.corrected("field1", "nuclei")  # cells are grown from nuclei here
+
+    run_here(study, layout.root)
+    after = pl.read_parquet(layout.cells).filter(pl.col("image_id") == "field1")
+    assert after.height == before.height - 1
+    kept = after.filter(pl.col("nucleus_area_px2") == area)
+    assert kept.height >= 1
+    assert pl.read_parquet(layout.cells).filter(pl.col("image_id") == "field0").height > 0
+
+    path.unlink()
+    run_here(study, layout.root)
+    again = pl.read_parquet(layout.cells).filter(pl.col("image_id") == "field1")
+    assert again.height == before.height
+
+
+def test_corrected_labels_of_another_image_fail_that_image_alone(run):
+    study, layout = run
+    path = layout.corrected("field1", "nuclei")
+    write_label_tiff(path, read_labels(layout.labels("field1"), "nuclei")[:50])
+
+    assert run_here(study, layout.root).n_failed == 1
+    [failure] = read_csv(layout.failures)
+    assert failure["image_id"] == "field1"
+    assert "another image" in failure["error"]
+    path.unlink()
+    assert run_here(study, layout.root).n_failed == 0
+
+
+def test_without_napari_a_sentence_says_what_to_do(run, monkeypatch):
+    monkeypatch.setattr("pipelines.review.viewer.find_spec", lambda name: None)
+    found = CliRunner().invoke(app, ["open", str(run[1].root)])
+
+    assert found.exit_code == 2
+    assert "pip install 'senescope[napari]'" in found.output
+    assert "exclusions.csv" in found.output
