@@ -94,7 +94,7 @@ def measure_spread(sections: Sequence[ShiftedCounts], with_contact: bool = False
     cells, positive, skip = _joined(sections, with_contact)
     bounds = sections[0].bounds
     stops = np.arange(skip, len(bounds)) + 1
-    sides = [_sides(cells, positive, skip, stop) for stop in stops]
+    sides = [_sides(cells, positive, skip, int(stop)) for stop in stops]
     difference, weight = (np.stack(k, axis=1) for k in zip(*map(_compare, sides), strict=True))
     n_near, x_near, n_far, x_far = np.array([[k[0].sum() for k in side] for side in sides]).T
     weight[:, np.minimum(n_near, n_far) < LEAST_SIDE * (n_near + n_far)] = 0.0
