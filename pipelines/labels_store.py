@@ -16,7 +16,8 @@ from pipelines.files import replacing
 from pipelines.images.header import inspect, is_tiff
 from pipelines.images.info import image_errors
 from pipelines.images.raster import has_stored_integers
-from pipelines.images.reader import Source, read_planes
+from pipelines.images.reader import read_planes
+from pipelines.images.source import Source
 from pipelines.ome_zarr import (
     OME_VERSION,
     SMALLEST_LEVEL,

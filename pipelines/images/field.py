@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -24,8 +24,9 @@ from pipelines.images.lazy import (
     read_box,
     read_whole,
 )
-from pipelines.images.reader import Box, Source, read_planes
+from pipelines.images.reader import read_planes
 from pipelines.images.scale import differ
+from pipelines.images.source import Box, Source
 
 if TYPE_CHECKING:
     from dask.array import Array
@@ -117,6 +118,8 @@ def open_field(
     *,
     pixel_size_um: float | Literal["unknown"] | None,
     z: Projection,
+    scene: int | None = None,
+    time: int | None = None,
 ) -> Field:
     """Open one image from the headers of its files.
 
@@ -132,6 +135,8 @@ def open_field(
         pixel_size_um: Side of a pixel in µm; None takes it from the file, "unknown" keeps lengths
             in pixels even where the file has one.
         z: How stacks become planes; "none" refuses stacks.
+        scene: Which scene of the files, counted from 0; needed where a file has several.
+        time: Which time point, counted from 0; needed where there are several.
 
     Returns:
         The field, lazy.
@@ -145,8 +150,14 @@ def open_field(
         raise ImageError(
             f"{image_id}: no file is given for channel {', '.join(missing) or '(any)'}"
         )
-    infos = {path: inspect(path) for path in dict.fromkeys(Path(files[n]) for n in channels)}
-    sources = {name: _source(infos[Path(files[name])], wanted) for name, wanted in channels.items()}
+    paths = dict.fromkeys(Path(files[n]) for n in channels)
+    infos = {path: inspect(path, scene or 0) for path in paths}
+    for info in infos.values():
+        _check_place(info, scene, time)
+    sources = {
+        name: replace(_source(infos[Path(files[name])], wanted), time=time or 0)
+        for name, wanted in channels.items()
+    }
     shape = _common_shape(image_id, infos)
     size, warnings = _pixel_size(image_id, infos, pixel_size_um)
     check_projection(image_id, sources, z)
@@ -161,6 +172,24 @@ def open_field(
         sources=sources,
         z=z,
     )
+
+
+def _check_place(info: ImageInfo, scene: int | None, time: int | None) -> None:
+    """Refuse a file of several scenes or time points where none was chosen, or too few."""
+    if scene is None and info.n_scenes > 1:
+        raise MismatchError(
+            f"{info.path}: it holds {info.n_scenes} scenes ({_few(info.scene_names)}); choose one"
+        )
+    if time is None and info.n_t > 1:
+        raise MismatchError(f"{info.path}: it holds {info.n_t} time points; choose one")
+    if time is not None and time >= info.n_t:
+        raise MismatchError(
+            f"{info.path}: there is no time point {time}, counted from 0; it has {info.n_t}"
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 def _source(info: ImageInfo, wanted: int | str) -> Source:

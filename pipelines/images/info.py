@@ -1,6 +1,6 @@
 """What a header says about an image, and the checks that hold for every format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -8,13 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import ImageError
+from pipelines.errors import ImageError, MismatchError
 
 MAX_PLANE_PIXELS = 2**36
 """A plane of 262,144 x 262,144 pixels: no scanner makes a larger one, a broken header does."""
 
 MAX_EXPANSION = 100_000
 """Bytes of an image that one byte of its file may stand for; blank ones reach 30,000 with zstd."""
+
+_SETTINGS_ONLY = (".oif", ".vsi")
+
+
+class NoSceneError(MismatchError):
+    """A scene was asked for that the file does not have."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,8 @@ class ImageInfo:
 
     Attributes:
         path: The file.
-        axes: One letter a dimension of `shape`: C channel, Z depth, Y, X, S the samples of an RGB
-            pixel. Dimensions of length one are left out, and so is an alpha sample.
+        axes: One letter a dimension of `shape`: T time, C channel, Z depth, Y, X, S the samples of
+            an RGB pixel. Dimensions of length one are left out, and so is an alpha sample.
         shape: Length of each axis in pixels, planes or channels.
         dtype: NumPy name of the pixel type, in native byte order.
         n_channels: Channels that can be asked for by index; 3 where the image is RGB.
@@ -35,6 +41,10 @@ class ImageInfo:
         z_step_um: Distance between planes in µm, None where the file does not say.
         warnings: Sentences for the report.
         block: Rows and columns that are stored together (a tile, a strip), so read at once.
+        scene: Which of the file's scenes (positions, series, wells) this is, counted from 0.
+        scene_names: One name a scene of the file; empty where the file is one image without a name.
+        n_t: Time points.
+        t_step_s: Seconds between time points, None where the file does not say.
     """
 
     path: Path
@@ -49,11 +59,33 @@ class ImageInfo:
     z_step_um: float | None
     warnings: tuple[str, ...]
     block: tuple[int, int]
+    scene: int = 0
+    scene_names: tuple[str, ...] = ()
+    n_t: int = 1
+    t_step_s: float | None = None
+
+    @property
+    def n_scenes(self) -> int:
+        """Scenes in the file."""
+        return max(1, len(self.scene_names))
 
     @property
     def plane_shape(self) -> tuple[int, int]:
         """Rows and columns of one plane."""
         return self.shape[self.axes.index("Y")], self.shape[self.axes.index("X")]
+
+
+def axes_of(lengths: Mapping[str, int], *, is_rgb: bool) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape as `ImageInfo` has them, without dimensions of length one.
+
+    Args:
+        lengths: Length of each dimension by its letter, slowest first.
+        is_rgb: Whether each pixel has three samples, which are then the last axis.
+    """
+    kept = {axis: n for axis, n in lengths.items() if n != 1 or axis in "YX"}
+    if is_rgb:
+        kept["S"] = 3
+    return "".join(kept), tuple(kept.values())
 
 
 def check_plausible(info: ImageInfo) -> None:
@@ -70,7 +102,10 @@ def check_plausible(info: ImageInfo) -> None:
             f"{info.path}: pixels of type {info.dtype}; whole or real numbers are expected"
         )
     rows, columns = info.plane_shape
-    stored = info.path.stat().st_size
+    if info.path.is_dir() or info.path.suffix.lower() in _SETTINGS_ONLY:
+        stored = MAX_PLANE_PIXELS  # the pixels lie in files of their own
+    else:
+        stored = info.path.stat().st_size
     announced = prod(info.shape) * np.dtype(info.dtype).itemsize
     if rows * columns > MAX_PLANE_PIXELS or announced > stored * MAX_EXPANSION:
         raise ImageError(

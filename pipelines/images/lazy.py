@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pipelines.errors import MismatchError
 from pipelines.images import projection
 from pipelines.images.info import ImageInfo
-from pipelines.images.reader import WHOLE_PLANE_PIXELS, Box, Source, read_planes
+from pipelines.images.reader import WHOLE_PLANE_PIXELS, read_planes
+from pipelines.images.source import Box, Source
 
 if TYPE_CHECKING:
     from dask.array import Array

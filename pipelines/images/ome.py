@@ -7,18 +7,22 @@ from xml.etree import ElementTree
 
 from pipelines.errors import ImageError
 
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+
 
 @dataclass(frozen=True)
 class OmeImage:
-    """The first image of an OME-XML header.
+    """One image of an OME-XML header.
 
     Attributes:
         channel_names: One name a channel, "" for a channel without one; empty where none has one.
         sizes: Size of a pixel along "X", "Y" and "Z" as (value, unit), where given.
+        t_step_s: Seconds between time points, where given.
     """
 
     channel_names: tuple[str, ...]
     sizes: dict[str, tuple[float, str]]
+    t_step_s: float | None = None
 
 
 def refuse_entities(xml: str, path: Path) -> None:
@@ -36,12 +40,13 @@ def refuse_entities(xml: str, path: Path) -> None:
         )
 
 
-def parse_ome(xml: str, path: Path) -> OmeImage:
-    """Read the first image of an OME-XML header.
+def parse_ome(xml: str, path: Path, number: int = 0) -> OmeImage:
+    """Read one image of an OME-XML header.
 
     Args:
         xml: The header, already free of entities.
         path: The file, for messages and to find the other files of a set.
+        number: Which image, counted from 0.
 
     Raises:
         ImageError: The XML is broken, describes no pixels, or names files that are not beside
@@ -52,7 +57,8 @@ def parse_ome(xml: str, path: Path) -> OmeImage:
     except ElementTree.ParseError as error:
         raise ImageError(f"{path}: the OME-XML in its header is broken ({error})") from error
     _check_siblings(root, path)
-    pixels = root.find("{*}Image/{*}Pixels")
+    images = root.findall("{*}Image")
+    pixels = images[number].find("{*}Pixels") if number < len(images) else None
     if pixels is None:
         raise ImageError(
             f"{path}: the OME-XML in its header describes no pixels (they may be described in a "
@@ -64,7 +70,13 @@ def parse_ome(xml: str, path: Path) -> OmeImage:
         for axis in "XYZ"
         if (value := pixels.get(f"PhysicalSize{axis}"))
     }
-    return OmeImage(names if any(names) else (), sizes)
+    return OmeImage(names if any(names) else (), sizes, _seconds(pixels))
+
+
+def _seconds(pixels: ElementTree.Element) -> float | None:
+    value = pixels.get("TimeIncrement")
+    factor = _SECONDS.get(pixels.get("TimeIncrementUnit", "s"))
+    return float(value) * factor if value and factor else None
 
 
 def _check_siblings(root: ElementTree.Element, path: Path) -> None:

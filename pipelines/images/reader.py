@@ -1,7 +1,6 @@
 """Pixels of one channel, plane by plane; every file is closed again when they are read."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -11,27 +10,12 @@ from numpy.typing import NDArray
 
 from pipelines.errors import ImageError
 from pipelines.images import raster, tiff
-from pipelines.images.header import is_tiff
+from pipelines.images.header import is_tiff, vendor_reader
 from pipelines.images.info import ImageInfo, image_errors
+from pipelines.images.source import Box, Source
 
 WHOLE_PLANE_PIXELS = 2**26
 """Up to 8192 x 8192 pixels a plane is read in one piece, a larger one in blocks."""
-
-Box = tuple[slice, slice]
-"""Rows and columns of a plane."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """One channel of one file.
-
-    Attributes:
-        info: The header of the file.
-        channel: Index of the channel, None for the RGB picture as a whole.
-    """
-
-    info: ImageInfo
-    channel: int | None
 
 
 def read_planes(source: Source, depths: Sequence[int], box: Box) -> Iterator[NDArray[Any]]:
@@ -52,7 +36,11 @@ def read_planes(source: Source, depths: Sequence[int], box: Box) -> Iterator[NDA
     rows, columns = (len(range(*s.indices(n))) for s, n in zip(box, info.plane_shape, strict=True))
     expected = (rows, columns) if source.channel is not None else (rows, columns, 3)
     with image_errors(info.path, "reading the pixels"):
-        planes = _tiff_planes if is_tiff(info.path) else _raster_planes
+        vendor = vendor_reader(info.path)
+        if vendor is not None:
+            planes = vendor.read_planes
+        else:
+            planes = _tiff_planes if is_tiff(info.path) else _raster_planes
         for plane in planes(source, depths, box):
             if plane.shape != expected or plane.dtype.name != info.dtype:
                 raise ImageError(f"{info.path}: the file changed since its header was read")
@@ -71,13 +59,14 @@ def _tiff_planes(source: Source, depths: Sequence[int], box: Box) -> Iterator[ND
     import zarr
 
     # What is logged here was logged, and became a warning, when the header was read.
-    with tiff.log_messages(), tiff.open_series(source.info.path) as (_, series, _ome):
+    with tiff.log_messages(), tiff.open_series(source.info.path, source.info.scene) as opened:
+        series = opened.series
         layout = tiff.layout_of(series, source.info.path)
         mode = 2 if _is_whole(box, source.info) else 0
         store = series.aszarr(level=0, chunkmode=mode)
         array = zarr.open_array(store, mode="r")
         for depth in depths:
-            index, letters = _index(layout, source.channel, depth, box)
+            index, letters = _index(layout, source, depth, box)
             for number in _page_numbers(series, index):
                 _check_stored(series, number, source.info)
             region = np.asarray(array[index])
@@ -92,12 +81,12 @@ def _is_whole(box: Box, info: ImageInfo) -> bool:
 
 
 def _index(
-    layout: tiff.Layout, channel: int | None, depth: int, box: Box
+    layout: tiff.Layout, source: Source, depth: int, box: Box
 ) -> tuple[tuple[int | slice, ...], str]:
     """Index into the series, and the letters of the dimensions that it leaves."""
-    chosen: dict[str, int | slice] = {"Z": depth, "Y": box[0], "X": box[1]}
+    chosen: dict[str, int | slice] = {"T": source.time, "Z": depth, "Y": box[0], "X": box[1]}
     if layout.channel_axis:
-        chosen[layout.channel_axis] = slice(0, 3) if channel is None else channel
+        chosen[layout.channel_axis] = slice(0, 3) if source.channel is None else source.channel
     index = tuple(chosen.get(axis, 0) for axis in layout.axes)
     kept = zip(layout.axes, index, strict=True)
     return index, "".join(axis for axis, part in kept if isinstance(part, slice))

@@ -75,14 +75,14 @@ def _from_ome(ome: OmeImage, path: Path) -> Scale:
         if sizes[axis] is None
     ]
     x, y = sizes.get("X"), sizes.get("Y")
-    return Scale(_square(x or y, y or x, path), sizes.get("Z"), tuple(useless))
+    return Scale(square_pixel(x or y, y or x, path), sizes.get("Z"), tuple(useless))
 
 
 def _from_imagej(tif: tifffile.TiffFile, unit: str, spacing: object) -> Scale:
     x, y = (to_um(side, unit) if side else None for side in _tag_sides(tif))
-    pixel = _square(x or y, y or x, Path(tif.filehandle.path))
+    pixel = square_pixel(x or y, y or x, Path(tif.filehandle.path))
     z = to_um(float(spacing), unit) if isinstance(spacing, int | float) else None
-    if pixel is not None and unit.startswith("inch") and not _is_plausible(pixel):
+    if pixel is not None and unit.startswith("inch") and not is_plausible(pixel):
         return Scale()
     return Scale(pixel, z)
 
@@ -98,7 +98,7 @@ def _from_tags(tif: tifffile.TiffFile) -> Scale:
     if unit is None:
         return Scale()
     x, y = (to_um(side, unit) if side else None for side in _tag_sides(tif))
-    if x is None or y is None or not (_is_plausible(x) and _is_plausible(y)):
+    if x is None or y is None or not (is_plausible(x) and is_plausible(y)):
         return Scale()
     if differ(x, y):
         return Scale(warnings=(f"the resolution tags disagree ({x:g}, {y:g} µm), so are not used",))
@@ -113,7 +113,12 @@ def _tag_sides(tif: tifffile.TiffFile) -> tuple[float | None, float | None]:
     return x, y
 
 
-def _square(x: float | None, y: float | None, path: Path) -> float | None:
+def square_pixel(x: float | None, y: float | None, path: Path) -> float | None:
+    """One side of a pixel from its width and height in µm; None where either is unknown.
+
+    Raises:
+        ImageError: They differ by more than 1 %.
+    """
     if x is None or y is None:
         return None
     if differ(x, y):
@@ -124,6 +129,7 @@ def _square(x: float | None, y: float | None, path: Path) -> float | None:
     return (x + y) / 2
 
 
-def _is_plausible(size_um: float) -> bool:
+def is_plausible(size_um: float) -> bool:
+    """Whether a pixel may be this large in a microscope's image, rather than a printer's."""
     low, high = _PLAUSIBLE_UM
     return low <= size_um <= high

@@ -11,7 +11,7 @@ import tifffile
 from tifffile import PHOTOMETRIC
 
 from pipelines.errors import ImageError
-from pipelines.images.info import ImageInfo
+from pipelines.images.info import ImageInfo, NoSceneError
 from pipelines.images.ome import OmeImage, parse_ome, refuse_entities
 from pipelines.images.scale import read_scale
 
@@ -21,13 +21,13 @@ _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MASK)
 # tifffile's kinds that are decided before it looks at OME-XML.
 _NOT_FROM_OME = ("shaped", "lsm", "mmstack", "ome")
 _MEANINGS = {
-    "T": "time points", "R": "positions", "P": "phases", "H": "lifetimes", "E": "wavelengths",
+    "R": "positions", "P": "phases", "H": "lifetimes", "E": "wavelengths",
     "A": "angles", "I": "unnamed pages", "Q": "unnamed pages", "S": "samples", "C": "channels",
 }  # fmt: skip
 
 
 class Opened(NamedTuple):
-    """An open TIFF file, its first series of planes and its OME metadata, where it has any."""
+    """An open TIFF file, one of its series of planes and its OME metadata, where it has any."""
 
     tif: tifffile.TiffFile
     series: tifffile.TiffPageSeries
@@ -55,8 +55,12 @@ class Layout(NamedTuple):
 
 
 @contextmanager
-def open_series(path: Path) -> Iterator[Opened]:
-    """Open a TIFF file and find its first series of planes; the file is closed at the end.
+def open_series(path: Path, scene: int = 0) -> Iterator[Opened]:
+    """Open a TIFF file and find a series of planes; the file is closed at the end.
+
+    Args:
+        path: The file.
+        scene: Which of its images of equal size, counted from 0.
 
     Raises:
         ImageError: The file holds no image, or its header cannot be trusted.
@@ -67,8 +71,15 @@ def open_series(path: Path) -> Iterator[Opened]:
                 f"{path}: the TIFF holds no image, it is incomplete or corrupt; export it again"
             )
         refuse_entities(tif.pages.first.description, path)
+        # Read before the series are looked at: it refuses sets whose files are elsewhere.
         ome = parse_ome(tif.pages.first.description, path) if tif.is_ome else None
-        series = tif.series[0]
+        numbers = scene_numbers(tif)
+        if scene >= len(numbers):
+            raise NoSceneError(f"{path}: there is no scene {scene}; it has {len(numbers)}")
+        number = numbers[scene]
+        if number and ome is not None:
+            ome = parse_ome(tif.pages.first.description, path, number)
+        series = tif.series[number]
         if ome is not None and series.kind not in _NOT_FROM_OME:
             raise ImageError(f"{path}: its OME-XML does not describe the planes that the file has")
         if tif.is_imagej and ome is None and series.kind not in ("imagej", "shaped", "mmstack"):
@@ -79,11 +90,20 @@ def open_series(path: Path) -> Iterator[Opened]:
         yield Opened(tif, series, ome)
 
 
+def scene_numbers(tif: tifffile.TiffFile) -> list[int]:
+    """Which series of a file are its scenes: in OME-TIFF all that are like the first one."""
+    first, *others = tif.series
+    if not tif.is_ome:
+        return [0]
+    same = (s.shape == first.shape and s.axes == first.axes for s in others)
+    return [0, *(i for i, like in enumerate(same, start=1) if like)]
+
+
 def layout_of(series: tifffile.TiffPageSeries, path: Path) -> Layout:
     """Tell channels, depth and colours of a series apart.
 
     Raises:
-        ImageError: It has time points, positions or other dimensions that a field cannot have.
+        ImageError: It has positions or other dimensions that a field cannot have.
     """
     axes = series.axes
     if "C" not in axes and axes.count("I") + axes.count("Q") == 1:
@@ -92,22 +112,21 @@ def layout_of(series: tifffile.TiffPageSeries, path: Path) -> Layout:
     is_rgb = _is_colour(series.keyframe) and sizes.get("S") in (3, 4)
     channel_axis = next((a for a in "CS" if sizes.get(a, 1) > 1), "")
     layout = Layout(axes, series.shape, channel_axis, is_rgb)
-    allowed = {"Y", "X", "Z", channel_axis}
+    allowed = {"Y", "X", "Z", "T", channel_axis}
     unfit = [a for a, n in zip(axes, series.shape, strict=True) if n > 1 and a not in allowed]
     if unfit or axes.count("Y") != 1 or axes.count("X") != 1 or len(set(axes)) != len(axes):
         raise ImageError(_unfit_axes(path, layout, unfit))
     return layout
 
 
-def read_header(path: Path) -> ImageInfo:
-    """Header of a TIFF file.
+def read_header(path: Path, scene: int = 0) -> ImageInfo:
+    """Header of a TIFF file, or of one of the scenes of an OME-TIFF.
 
     Raises:
         ImageError: The header is broken or describes what a field cannot have.
     """
-    with log_messages() as messages, open_series(path) as (tif, series, ome):
+    with log_messages() as messages, open_series(path, scene) as (tif, series, ome):
         layout = layout_of(series, path)
-        _refuse_more_images(tif, path)
         _refuse_colours(tif, path)
         scale = read_scale(tif, ome)
         channels = layout.length(layout.channel_axis) - _alpha_samples(series, layout)
@@ -127,6 +146,10 @@ def read_header(path: Path) -> ImageInfo:
             z_step_um=scale.z_um,
             warnings=tuple(dict.fromkeys(warnings)),
             block=_block(series.keyframe),
+            scene=scene,
+            scene_names=_scene_names(tif),
+            n_t=layout.length("T"),
+            t_step_s=ome.t_step_s if ome is not None else None,
         )
 
 
@@ -163,14 +186,14 @@ def _channel_names(tif: tifffile.TiffFile, ome: OmeImage | None) -> tuple[str, .
     return tuple(str(label) for label in ([labels] if isinstance(labels, str) else labels))
 
 
-def _refuse_more_images(tif: tifffile.TiffFile, path: Path) -> None:
-    first, *others = tif.series
-    same = [s for s in others if s.shape == first.shape and s.axes == first.axes]
-    if tif.is_ome and same:
-        raise ImageError(
-            f"{path}: it holds {len(same) + 1} images of the same size (positions or scenes); one "
-            "field a file is expected: export each as a file of its own"
-        )
+def _scene_names(tif: tifffile.TiffFile) -> tuple[str, ...]:
+    numbers = scene_numbers(tif)
+    if len(numbers) == 1:
+        return ()
+    names = [tif.series[number].name or f"image {number}" for number in numbers]
+    if len(set(names)) == len(names):
+        return tuple(names)
+    return tuple(f"{name} ({i})" for i, name in enumerate(names))
 
 
 def _is_colour(page: tifffile.TiffPage) -> bool:
@@ -208,9 +231,12 @@ def _warnings(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Iterat
             f"its {pages} pages have no metadata and are taken as channels; if they are "
             "planes in z, save it as ImageJ TIFF or OME-TIFF, which name their axes"
         )
-    if len(tif.series) > 1:
-        sizes = ", ".join("x".join(map(str, other.shape)) for other in tif.series[1:])
-        yield f"only the first of {len(tif.series)} images in the file is read, not {sizes}"
+    scenes = scene_numbers(tif)
+    rest = [other for i, other in enumerate(tif.series) if i not in scenes]
+    if rest:
+        sizes = ", ".join("x".join(map(str, other.shape)) for other in rest)
+        first = "the first" if len(scenes) == 1 else f"the first {len(scenes)}"
+        yield f"only {first} of {len(tif.series)} images in the file is read, not {sizes}"
     if page.compression in _JPEG:
         yield "JPEG compression loses detail and shifts intensities; keep the original file"
     if page.photometric == PHOTOMETRIC.MINISWHITE and series.dtype.kind != "b":
@@ -225,8 +251,8 @@ def _unfit_axes(path: Path, layout: Layout, unfit: list[str]) -> str:
     return (
         f"{path}: its axes are {lengths}"
         + (f" with {named}" if named else "")
-        + "; one field with channels (C), planes in z (Z), rows (Y) and columns (X), or one RGB "
-        "picture (Y, X, S), is expected: export each time point or position as a file of its own"
+        + "; time points (T), channels (C), planes in z (Z), rows (Y) and columns (X), or one RGB "
+        "picture (Y, X, S), are expected: export each position as a file of its own"
     )
 
 

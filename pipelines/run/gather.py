@@ -51,7 +51,7 @@ from pipelines.study.csv_table import Value
 from pipelines.study.design import group_columns, unit_columns
 from pipelines.study.messages import nearest
 from pipelines.study.reporters import Reporters
-from pipelines.study.samples import ImageRow
+from pipelines.study.row import ImageRow
 from pipelines.tables import (
     append_arrow,
     columns_of,

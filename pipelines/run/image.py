@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from pipelines.errors import ImageError, SenescopeError
 from pipelines.field import Labels, MeasuredField, measure_field, read_pixels, segment_field
-from pipelines.images import open_field
+from pipelines.images.formats import companions
 from pipelines.labels_store import read_label_image, read_labels, write_labels
 from pipelines.overlay import save_png
 from pipelines.run.layout import Layout, read_part
 from pipelines.run.provenance import FileStamp, stamp
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, picture_key
+from pipelines.study.check import open_row
 from pipelines.tables import arrow_table, write_parquet, write_text
 
 
@@ -65,9 +66,7 @@ def attempt(task: ImageTask, work: Work) -> ImageOutcome:
 
 def _measure(task: ImageTask, stamps: list[FileStamp], part: Part | None, stage: Stage) -> int:
     row, study, layout = task.row, task.study, Layout(task.output)
-    field = open_field(
-        row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
-    )
+    field = open_row(study, row)
     pixels = read_pixels(field, study)
     stage.now = "segment"
     labels = _kept_labels(task, layout, stamps, part)
@@ -149,10 +148,12 @@ def _stamps(task: ImageTask, part: Mapping[str, Any] | None) -> list[FileStamp]:
     """The image's files as they are now, hashed anew only where size or time changed."""
     known = [FileStamp(**entry) for entry in part["files"]] if part else []
     row = task.row
-    paths = dict.fromkeys([*row.files.values(), *([row.truth] if row.truth else [])])
-    paths |= dict.fromkeys(corrected_files(Layout(task.output), row.image_id).values())
+    images = [part for path in row.files.values() for part in (path, *companions(path))]
+    corrected = corrected_files(Layout(task.output), row.image_id).values()
     try:
-        return [stamp(path, task.folder, known) for path in paths]
+        stamps = [stamp(path, task.folder, known, row.place) for path in dict.fromkeys(images)]
+        others = [*([row.truth] if row.truth else []), *corrected]
+        return [*stamps, *(stamp(path, task.folder, known) for path in others)]
     except OSError as error:
         raise ImageError(f"{error.filename} cannot be read: {error.strerror}") from error
 
@@ -173,8 +174,9 @@ def _is_current(part: Mapping[str, Any], task: ImageTask, stamps: list[FileStamp
 
 
 def same_files(part: Mapping[str, Any], stamps: list[FileStamp]) -> bool:
-    """Whether a part was made from files of the same content."""
-    return [entry["sha256"] for entry in part["files"]] == [s.sha256 for s in stamps]
+    """Whether a part was made from the same place in files of the same content."""
+    before = [(entry["sha256"], entry.get("place", "")) for entry in part["files"]]
+    return before == [(s.sha256, s.place) for s in stamps]
 
 
 def _sentence(error: Exception) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from measurements.columns import Column, Measured
 from pipelines.run.layout import Layout, read_part
-from pipelines.study.samples import ImageRow
+from pipelines.study.row import ImageRow
 from pipelines.tables import append_arrow, arrow_values
 
 

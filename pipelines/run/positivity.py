@@ -17,7 +17,7 @@ from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
 from pipelines.study.messages import nearest
 from pipelines.study.model import Positivity, Statistics, Study
-from pipelines.study.samples import ImageRow
+from pipelines.study.row import ImageRow
 
 SEED = 0
 GATE = "measurements.gating"

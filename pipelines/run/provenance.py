@@ -5,7 +5,8 @@ import json
 import os
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -35,33 +36,55 @@ class FileStamp:
         size: bytes.
         mtime_ns: time of the last change, nanoseconds.
         sha256: hash of the content.
+        place: which of the file's images is meant; empty where it holds one.
     """
 
     path: str
     size: int
     mtime_ns: int
     sha256: str
+    place: str = ""
 
 
-def stamp(path: Path, folder: Path, known: Iterable[FileStamp] = ()) -> FileStamp:
+def stamp(path: Path, folder: Path, known: Iterable[FileStamp] = (), place: str = "") -> FileStamp:
     """Hash a file, or take the hash from `known` where path, size and time are the same.
 
     Args:
-        path: the file.
+        path: the file, or the folder that an OME-Zarr image is.
         folder: folder of the study file; the stamp names the file from there.
         known: stamps of an earlier run.
+        place: which of the file's images is meant.
     """
-    status = path.stat()
+    size, mtime_ns = _signs(path)
     name = path.relative_to(folder) if path.is_relative_to(folder) else path
-    signs = (name.as_posix(), status.st_size, status.st_mtime_ns)
+    signs = (name.as_posix(), size, mtime_ns)
     for old in known:
         if (old.path, old.size, old.mtime_ns) == signs:
-            return old
-    return FileStamp(*signs, file_sha256(path))
+            return replace(old, place=place)
+    return FileStamp(*signs, _sha256(path, size, mtime_ns), place)
+
+
+def _signs(path: Path) -> tuple[int, int]:
+    """Size and time of the last change of a file, or of all files of a folder."""
+    found = [file.stat() for file in (_files(path) if path.is_dir() else [path])]
+    return sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
+    """The hash, once for the many images that one file may hold."""
+    return file_sha256(path)
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """SHA-256 of a file's content, or of the names and contents of a folder's, in hexadecimal."""
+    if path.is_dir():
+        files = [(f.relative_to(path).as_posix(), file_sha256(f)) for f in _files(path)]
+        return fingerprint(files)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

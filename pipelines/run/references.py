@@ -15,7 +15,7 @@ from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of, blank_file
 from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
-from pipelines.study.samples import ImageRow
+from pipelines.study.row import ImageRow
 from pipelines.study.settings import BetaGal, StainControls
 
 if TYPE_CHECKING:

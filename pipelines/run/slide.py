@@ -14,7 +14,7 @@ from pipelines.errors import ImageError
 from pipelines.field.pixels import Grey
 from pipelines.field.summary import NO_CELLS
 from pipelines.files import put_folder, replacing
-from pipelines.images import Field, open_field
+from pipelines.images import Field
 from pipelines.overlay import draw_overlay, save_png
 from pipelines.overlay.outlines import Picture, Positive
 from pipelines.run.image import Part, Stage, attempt, corrected_files, same_files, write_marker
@@ -33,6 +33,7 @@ from pipelines.slide.segmenting import (
 )
 from pipelines.slide.stored import StoredSlide
 from pipelines.study import Study
+from pipelines.study.check import open_row
 from pipelines.study.settings import ExpandedCells, NucleiAsCells, VoronoiCells
 
 
@@ -59,14 +60,12 @@ def _work(
     row, study, layout = task.row, task.study, Layout(task.output)
     if files := list(corrected_files(layout, row.image_id).values()):
         raise ImageError(f"labels of a slide cannot be corrected by hand; remove {files[0]}")
-    field = open_field(
-        row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
-    )
+    field = open_row(study, row)
     labels, work = layout.labels(row.image_id), layout.work(row.image_id)
     kept = part is not None and _fits(part, task, stamps) and labels.is_dir()
     stage.now = "segment"
     if not kept:
-        content = fingerprint([s.sha256 for s in stamps], task.segmentation_key)
+        content = fingerprint([(s.sha256, s.place) for s in stamps], task.segmentation_key)
         job = plan_slide(field, slide_settings(study, field, task.folder), work / "labels", content)
         segment_slide(job, each, say)
     stage.now = "measure"

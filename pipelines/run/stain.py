@@ -15,7 +15,7 @@ from pipelines.study.beta_gal import blank_file
 from pipelines.study.check import Checked, open_row
 from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
-from pipelines.study.samples import ImageRow
+from pipelines.study.row import ImageRow
 from pipelines.study.settings import BetaGal, StainControls
 
 MOST_IMAGES = 12

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pipelines.run.provenance import fingerprint
 from pipelines.study import Study
-from pipelines.study.samples import ImageRow
+from pipelines.study.row import ImageRow
 
 
 @dataclass(frozen=True)

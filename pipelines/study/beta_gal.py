@@ -10,7 +10,8 @@ from pipelines.study.design import selected
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study
 from pipelines.study.problems import Problem, error, warning
-from pipelines.study.samples import ImageRow, Samples, outside_roots
+from pipelines.study.row import ImageRow
+from pipelines.study.samples import Samples, outside_roots
 from pipelines.study.settings import BetaGal, ExpandedCells, NucleiAsCells, StainControls
 
 NAMES = re.compile(r"\{([^{}]*)\}")

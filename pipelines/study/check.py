@@ -17,7 +17,8 @@ from pipelines.study.model import Study, load_study
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.reporters import Reporters
 from pipelines.study.reporters_check import reporter_problems
-from pipelines.study.samples import ImageRow, Samples, join_samples
+from pipelines.study.row import ImageRow
+from pipelines.study.samples import Samples, join_samples
 from pipelines.study.settings import Chromatin, Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
 from pipelines.study.stacks import check_stacks
@@ -98,7 +99,13 @@ def open_row(study: Study, row: ImageRow) -> Field:
         ImageError: the image cannot be used; see `pipelines.images.open_field`.
     """
     field = open_field(
-        row.image_id, row.files, study.channels, pixel_size_um=study.pixel_size_um, z=study.z
+        row.image_id,
+        row.files,
+        study.channels,
+        pixel_size_um=study.pixel_size_um,
+        z=study.z,
+        scene=row.scene,
+        time=row.time,
     )
     check_stacks(field, study)
     return field

@@ -7,7 +7,8 @@ from pathlib import Path
 from pipelines.study.csv_table import Value
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study
-from pipelines.study.samples import ImageRow, Samples, qualified_id, read_table
+from pipelines.study.row import ImageRow
+from pipelines.study.samples import Samples, qualified_id, read_table
 
 STAINED = "stained"
 UNLABELLED = "unlabelled"

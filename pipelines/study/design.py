@@ -7,8 +7,9 @@ from pipelines.study.csv_table import Value
 from pipelines.study.messages import nearest
 from pipelines.study.model import Statistics, Study
 from pipelines.study.problems import Problem, error, warning
+from pipelines.study.row import ImageRow
 from pipelines.study.rules import Rule
-from pipelines.study.samples import ImageRow, Samples
+from pipelines.study.samples import Samples
 from pipelines.study.settings import Foci, FociThreshold
 
 FEWEST_UNITS = 3

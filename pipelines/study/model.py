@@ -106,7 +106,8 @@ class Study(Settings):
     """Title of the report."""
     samples: str | None = None
     """CSV, one row an image: `image` (path or glob, relative to the study file), or one column
-    `image_CHANNEL` for each channel, and any columns that describe the sample."""
+    `image_CHANNEL` for each channel, and any columns that describe the sample. Every scene and time
+    point of a file is an image; the columns `image_scene` and `image_time` choose one."""
     images: str | None = None
     """Instead of samples: a path whose {names} become the sample columns."""
     channels: Annotated[dict[ChannelName, int | str], Field(min_length=1)]

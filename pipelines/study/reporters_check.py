@@ -6,7 +6,8 @@ from pipelines.study.design import control_problems
 from pipelines.study.model import Study
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.reporters import ReporterGate, Reporters
-from pipelines.study.samples import ImageRow, Samples
+from pipelines.study.row import ImageRow
+from pipelines.study.samples import Samples
 from pipelines.study.settings import CellposeCells, ExpandedCells, NucleiAsCells, VoronoiCells
 
 # Figures of tests/benchmarks/reporters.py: simulated cells of 14 µm around nuclei of 7 µm.

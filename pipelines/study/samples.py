@@ -1,7 +1,7 @@
 """The sample table joined to images: one `ImageRow` for each image field of a study.
 
-Nothing here opens an image. Problems are collected, never raised one by one, so that
-`senescope check` can print them all.
+Nothing here reads a pixel; headers are read of files that may hold several images. Problems are
+collected, never raised one by one, so that `senescope check` can print them all.
 """
 
 import re
@@ -10,30 +10,16 @@ from dataclasses import dataclass, replace
 from glob import has_magic
 from pathlib import Path
 
+from pipelines.images.formats import is_zarr
 from pipelines.study.csv_table import Value, parse_csv, repeated, typed_column
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study
+from pipelines.study.row import ImageRow as ImageRow
+from pipelines.study.scenes import SCENE, TIME, Chosen, expand
 
 IMAGE = "image"
 TRUTH = "truth_nuclei"
 RESERVED = frozenset({"cell_id", "focus_id", "n_cells"})
-
-
-@dataclass(frozen=True)
-class ImageRow:
-    """One image field of the study.
-
-    Attributes:
-        image_id: unique name, used for files and as key of the tables.
-        files: channel name -> the file that holds it.
-        truth: label image of annotated nuclei to score the segmentation with, if any.
-        sample: the row's sample columns, typed (int, float or str; None where empty).
-    """
-
-    image_id: str
-    files: Mapping[str, Path]
-    truth: Path | None
-    sample: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -84,20 +70,25 @@ def read_table(study: Study, folder: Path, name: str, where: str) -> Samples:
     problems += _header_problems(header, study, path.name)
     if problems:
         return Samples((), (), tuple(problems))
-    file_columns = {IMAGE, TRUTH, "image_id", *(f"{IMAGE}_{c}" for c in study.channels)}
+    file_columns = {IMAGE, TRUTH, "image_id", SCENE, TIME}
+    file_columns |= {f"{IMAGE}_{c}" for c in study.channels}
     columns = tuple(name for name in header if name not in file_columns)
     typed = {name: typed_column([record[name] for record in records]) for name in columns}
     rows: list[ImageRow] = []
+    chosen: list[Chosen] = []
     for i, record in enumerate(records):
         sample = {name: typed[name][i] for name in columns}
         found, wrong = _rows_of_record(record, study, folder, sample)
         rows += found
+        chosen += [Chosen(record.get(SCENE, ""), record.get(TIME, ""))] * len(found)
         problems += [f"{path.name} line {i + 2}: {text}" for text in wrong]
     if not records:
         problems.append(f"{path.name} has a header and no rows: list at least one image")
-    rows = _with_unique_ids(rows, folder)
+    places = expand(rows, chosen, columns)
+    problems += [f"{path.name}: {text}" for text in places.problems]
+    rows = _with_unique_ids(places.rows, folder)
     problems += _duplicates(rows)
-    return Samples(tuple(rows), columns, tuple(problems))
+    return Samples(tuple(rows), (*columns, *places.columns), tuple(problems))
 
 
 def _header_problems(header: list[str], study: Study, name: str) -> list[str]:
@@ -122,7 +113,9 @@ def _header_problems(header: list[str], study: Study, name: str) -> list[str]:
             f"{name}: no column {', '.join(sorted(missing))} for a channel of the study"
         )
     unknown = [
-        c for c in header if c.startswith(f"{IMAGE}_") and c not in (*per_channel, "image_id")
+        c
+        for c in header
+        if c.startswith(f"{IMAGE}_") and c not in (*per_channel, "image_id", SCENE, TIME)
     ]
     problems += [
         f"{name}: column '{c}' names no channel of the study; "
@@ -148,7 +141,7 @@ def _rows_of_record(
         missing = [
             f"there is no file {record[f'{IMAGE}_{c}'] or '(empty)'} for channel {c}"
             for c, path in file_sets[0].items()
-            if not path.is_file()
+            if not _is_image_place(path)
         ]
         if missing:
             return [], missing
@@ -194,7 +187,9 @@ def _from_pattern(study: Study, folder: Path, pattern: str) -> Samples:
     ]
     outside = outside_roots([path for path, _ in matches], study, folder)
     problems = [f"{path} lies outside the folders the study may read (roots)" for path in outside]
-    return Samples(tuple(_with_unique_ids(rows, folder)), tuple(names), tuple(problems))
+    places = expand(rows, [Chosen()] * len(rows), names)
+    found = tuple(_with_unique_ids(places.rows, folder))
+    return Samples(found, (*names, *places.columns), tuple(problems))
 
 
 def _expand(folder: Path, text: str) -> list[Path]:
@@ -203,7 +198,7 @@ def _expand(folder: Path, text: str) -> list[Path]:
         return []
     if not has_magic(text):
         path = folder / text
-        return [path] if path.is_file() else []
+        return [path] if _is_image_place(path) else []
     base, relative = (
         (Path(Path(text).anchor), text.lstrip("/"))
         if Path(text).is_absolute()
@@ -212,7 +207,12 @@ def _expand(folder: Path, text: str) -> list[Path]:
             text,
         )
     )
-    return sorted(path for path in base.glob(relative) if path.is_file())
+    return sorted(path for path in base.glob(relative) if _is_image_place(path))
+
+
+def _is_image_place(path: Path) -> bool:
+    """Whether an image may be there: in a file, or in the folder that OME-Zarr is."""
+    return path.is_file() or is_zarr(path)
 
 
 def outside_roots(paths: Iterable[Path], study: Study, folder: Path) -> list[Path]:
@@ -250,7 +250,10 @@ def qualified_id(row: ImageRow, folder: Path) -> str:
 def _duplicates(rows: Iterable[ImageRow]) -> list[str]:
     """Images named twice, by their files or by their id."""
     rows = list(rows)
-    keys = ["|".join(sorted({str(p.resolve()) for p in row.files.values()})) for row in rows]
+    keys = [
+        "|".join([*sorted({str(p.resolve()) for p in row.files.values()}), row.place])
+        for row in rows
+    ]
     names = dict(zip(keys, rows, strict=True))
     twice = repeated(keys)
     problems = [

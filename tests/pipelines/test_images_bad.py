@@ -49,28 +49,34 @@ def test_paths_that_are_no_file(tmp_path):
         inspect(tmp_path)
     with pytest.raises(ImageError, match="no such file"):
         inspect(tmp_path / "none.tif")
-    vendor = tmp_path / "a.czi"
-    vendor.write_bytes(b"ZISRAWFILE" + bytes(50))
+    unread = tmp_path / "a.mrxs"
+    unread.write_bytes(bytes(50))
     with pytest.raises(ImageError, match="export it as OME-TIFF"):
-        inspect(vendor)
+        inspect(unread)
+    renamed = tmp_path / "a.czi"
+    renamed.write_bytes(bytes(50))
+    with pytest.raises(ImageError, match=r"named \.czi, but does not start as such a file"):
+        inspect(renamed)
 
 
 @pytest.mark.parametrize("axes", ["TZYX", "TCYX", "TYX"])
-def test_time_points_are_refused_with_the_axes_that_were_found(tmp_path, axes):
+def test_one_of_several_time_points_must_be_chosen(tmp_path, axes):
     path = tmp_path / "a.ome.tif"
     pixels = STACK if len(axes) == 4 else STACK[:, 0]
     tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": axes})
-    with pytest.raises(ImageError, match=r"T=3.*3 time points"):
-        inspect(path)
+    assert inspect(path).n_t == 3
+    with pytest.raises(ImageError, match=r"3 time points; choose one"):
+        read(path)
 
 
-def test_positions_are_refused(tmp_path):
+def test_one_of_several_positions_must_be_chosen(tmp_path):
     path = tmp_path / "a.ome.tif"
     with tifffile.TiffWriter(path) as writer:
         for stack in STACK:
             writer.write(stack, photometric="minisblack", metadata={"axes": "ZYX"})
-    with pytest.raises(ImageError, match=r"3 images of the same size \(positions or scenes\)"):
-        inspect(path)
+    assert inspect(path).n_scenes == 3
+    with pytest.raises(ImageError, match=r"3 scenes .*; choose one"):
+        read(path)
 
 
 def test_unnamed_axes_beyond_one_are_refused(tmp_path):

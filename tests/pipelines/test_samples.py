@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from pipelines.study.model import parse_study
 from pipelines.study.samples import join_samples
+from tests.vendor_files import write_plate
 
 STUDY = """
 study: s
@@ -107,3 +110,68 @@ def test_a_pattern_names_the_sample_columns(tmp_path):
 def test_a_useless_pattern_is_a_problem(tmp_path, pattern):
     samples = joined(tmp_path, source=f"images: '{pattern}'", files=["x_y.tif"])
     assert len(samples.problems) == 1
+
+
+def scenes_of(tmp_path, table, channels="{dna: DAPI}"):
+    study = parse_study(
+        f"study: s\nsamples: samples.csv\nchannels: {channels}\n"
+        "segmentation: {nuclei: {channel: dna, diameter_px: 9}}\n"
+        "measurements: [{type: morphology}]\n",
+        "s",
+    )
+    (tmp_path / "samples.csv").write_text(table)
+    return join_samples(study, tmp_path)
+
+
+def test_scenes_and_times_of_a_file_become_rows(tmp_path):
+    pixels = np.arange(2 * 2 * 1 * 1 * 8 * 9, dtype=np.uint16).reshape(2, 2, 1, 1, 8, 9)
+    with tifffile.TiffWriter(tmp_path / "run.ome.tif") as writer:
+        for name, scene in zip(("well A1", "well B2"), pixels, strict=True):
+            about = {"axes": "TCZYX", "Name": name}
+            writer.write(scene, photometric="minisblack", metadata=about)
+    tifffile.imwrite(tmp_path / "one.tif", pixels[0, 0, 0, 0])
+    found = scenes_of(tmp_path, "image,donor\nrun.ome.tif,d1\none.tif,d2\n", "{dna: 0}")
+    assert found.problems == ()
+    assert found.columns == ("donor", "scene", "time_point")
+    rows = {row.image_id: row for row in found.rows}
+    assert [*rows] == [
+        "run_well_A1_t000",
+        "run_well_A1_t001",
+        "run_well_B2_t000",
+        "run_well_B2_t001",
+        "one",
+    ]
+    assert dict(rows["run_well_B2_t001"].sample) == {
+        "donor": "d1",
+        "scene": "well B2",
+        "time_point": 1,
+    }
+    assert dict(rows["one"].sample) == {"donor": "d2", "scene": None, "time_point": None}
+    assert (rows["run_well_B2_t001"].place, rows["one"].place) == ("scene 1, time point 1", "")
+    table = "image,image_scene,image_time,scene\nrun.ome.tif,well B2,1,mine\n"
+    [row] = scenes_of(tmp_path, table, "{dna: 0}").rows
+    assert (row.image_id, row.scene, row.time, row.sample["scene"]) == ("run", 1, 1, "mine")
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [("well C1,0", "no scene 'well C1'"), ("0,7", "no time point '7'"), ("9,", "no scene '9'")],
+)
+def test_a_scene_that_is_not_there_is_a_problem(tmp_path, choice, message):
+    with tifffile.TiffWriter(tmp_path / "run.ome.tif") as writer:
+        for _ in range(2):
+            pixels = np.zeros((2, 8, 9), np.uint16)
+            writer.write(pixels, photometric="minisblack", metadata={"axes": "TYX"})
+    table = f"image,image_scene,image_time\nrun.ome.tif,{choice}\n"
+    [problem] = scenes_of(tmp_path, table, "{dna: 0}").problems
+    assert message in problem
+
+
+def test_wells_of_a_plate_are_folders_of_their_own(tmp_path):
+    pixels = np.zeros((2, 1, 1, 1, 32, 32), np.uint16)
+    write_plate(tmp_path / "plate.ome.zarr", pixels)
+    found = scenes_of(tmp_path, "image\nplate.ome.zarr\n")
+    assert [row.image_id for row in found.rows] == ["plate_A_1_0", "plate_B_2_0"]
+    assert [row.sample["scene"] for row in found.rows] == ["A/1/0", "B/2/0"]
+    assert found.rows[1].files["dna"] == tmp_path / "plate.ome.zarr" / "B/2/0"
+    assert found.rows[1].scene is None

@@ -1,0 +1,205 @@
+"""Microscopes' own formats: axes, names, sizes and pixels of files whose content is known."""
+
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from pipelines.errors import ImageError, MismatchError
+from pipelines.images import formats, inspect, open_field, scene_names
+from pipelines.images.source import Source
+from tests import vendor_files as files
+
+RNG = np.random.default_rng(5)
+PIXELS = RNG.integers(0, 4000, (2, 2, 3, 2, 48, 64)).astype(np.uint16)
+"""(scene, time, channel, z, y, x)."""
+
+WRITERS = {
+    "czi": (files.write_czi, "pylibCZIrw", ("scene 0", "scene 1"), None),
+    "nd2": (files.write_nd2, "nd2", ("well 0", "well 1"), 60.0),
+    "lif": (files.write_lif, "liffile", ("well 0", "well 1"), 60.0),
+    "oif": (files.write_oif, "oiffile", (), None),
+    "zarr": (files.write_plate, "zarr", ("A/1/0", "B/2/0"), 60.0),
+}
+
+
+def write(folder, ending, pixels=PIXELS, **more):
+    writer, package, *_ = WRITERS[ending]
+    pytest.importorskip(package)
+    path = folder / f"a.{ending}"
+    writer(path, pixels, **more)
+    return path
+
+
+def read(path, channel, box=None, **more):
+    field = open_field("x", {"a": path}, {"a": channel}, pixel_size_um=None, **more)
+    return field.plane("a", box)
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_axes_names_and_sizes_are_those_of_the_file(tmp_path, ending):
+    path = write(tmp_path, ending)
+    _, _, scenes, interval = WRITERS[ending]
+    info = inspect(path, len(scenes[1:]))
+    assert (info.axes, info.shape) == ("TCZYX", (2, 3, 2, 48, 64))
+    assert (info.n_t, info.n_channels, info.n_z, info.dtype) == (2, 3, 2, "uint16")
+    assert info.channel_names == ("DAPI", "AF488", "p21")
+    assert info.scene_names == scenes == scene_names(path)
+    assert info.pixel_size_um == pytest.approx(0.325)
+    assert info.z_step_um == pytest.approx(0.5)
+    assert info.t_step_s == (None if interval is None else pytest.approx(interval))
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_every_plane_is_where_it_was_put(tmp_path, ending):
+    path = write(tmp_path, ending)
+    scene = len(WRITERS[ending][2][1:])
+    for time in (0, 1):
+        for channel, name in enumerate(files.CHANNELS):
+            stack = PIXELS[scene, time, channel]
+            got = read(path, name, z="max", scene=scene, time=time)
+            assert (got == stack.max(axis=0)).all()
+            assert got.flags.writeable
+    box = (slice(5, 31), slice(20, 64))
+    stack = PIXELS[scene, 1, 2].astype(float)
+    got = read(path, 2, box, z="mean", scene=scene, time=1)
+    np.testing.assert_allclose(got, stack.mean(axis=0)[5:31, 20:64])
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_one_plane_has_no_other_axes(tmp_path, ending):
+    path = write(tmp_path, ending, PIXELS[:1, :1, :1, :1], **_one_well(ending))
+    info = inspect(path)
+    assert (info.axes, info.shape, info.n_scenes) == ("YX", (48, 64), 1)
+    assert (read(path, 0, z="none") == PIXELS[0, 0, 0, 0]).all()
+
+
+def _one_well(ending):
+    return {"wells": ("A/1",)} if ending == "zarr" else {}
+
+
+@pytest.mark.parametrize("ending", ["czi", "nd2", "lif", "zarr"])
+def test_scene_and_time_must_be_chosen_and_be_there(tmp_path, ending):
+    path = write(tmp_path, ending)
+    with pytest.raises(MismatchError, match="2 scenes"):
+        read(path, 0, z="max", time=0)
+    with pytest.raises(MismatchError, match="2 time points"):
+        read(path, 0, z="max", scene=0)
+    with pytest.raises(MismatchError, match="no time point 2"):
+        read(path, 0, z="max", scene=0, time=2)
+    with pytest.raises(MismatchError, match="no scene 2"):
+        read(path, 0, z="max", scene=2, time=0)
+
+
+@pytest.mark.parametrize("ending", ["czi", "nd2", "lif"])
+def test_a_file_cut_short_is_an_error_that_names_it(tmp_path, ending):
+    path = write(tmp_path, ending)
+    whole = path.read_bytes()
+    for share in (0.3, 0.9):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(ImageError, match="a." + ending):
+            read(path, 0, z="max", scene=1, time=1)
+
+
+def test_tiles_of_a_czi_are_put_together(tmp_path):
+    path = write(tmp_path, "czi", tile=20)
+    got = read(path, "p21", z="max", scene=0, time=0)
+    assert (got == PIXELS[0, 0, 2].max(axis=0)).all()
+
+
+def test_colours_of_a_czi_are_red_green_blue(tmp_path):
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    rgb = RNG.integers(0, 255, (30, 40, 3)).astype(np.uint8)
+    path = tmp_path / "a.czi"
+    with czi.create_czi(str(path)) as doc:
+        doc.write(np.ascontiguousarray(rgb[..., ::-1]))  # as cameras of ZEN: blue first
+    info = inspect(path)
+    assert (info.axes, info.is_rgb, info.dtype) == ("YXS", True, "uint8")
+    field = open_field("x", {"a": path}, {"a": "rgb"}, pixel_size_um="unknown", z="none")
+    assert (field.plane("a") == rgb).all()
+
+
+def test_planes_that_a_czi_lacks_are_not_read_as_black(tmp_path):
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    path = tmp_path / "a.czi"
+    plane = np.ones((30, 40, 1), np.uint16)
+    with czi.create_czi(str(path)) as doc:
+        for place in ({"C": 0, "Z": 0}, {"C": 0, "Z": 1}, {"C": 1, "Z": 0}):
+            doc.write(plane, plane={"T": 0, **place})
+        doc.write_metadata("x", scale_x=1e-6, scale_y=1e-6)
+    assert read(path, 0, z="max").all()
+    with pytest.raises(ImageError, match=r"channel 1, z 1.*not in the file"):
+        read(path, 1, z="max")
+
+
+def test_frames_that_an_nd2_lacks_are_not_read_as_black(tmp_path):
+    path = write(tmp_path, "nd2", recorded=5)
+    assert read(path, 0, z="max", scene=0, time=0).any()
+    with pytest.raises(ImageError, match="ended after 5"):
+        read(path, 0, z="max", scene=1, time=1)
+
+
+def test_planes_that_an_oif_lacks_are_not_read_as_black(tmp_path):
+    path = write(tmp_path, "oif")
+    next((tmp_path / "a.oif.files").glob("*C002Z002T002*")).unlink()
+    with pytest.raises(ImageError, match="11 planes were found where T=2, C=3, Z=2 need 12"):
+        inspect(path)
+
+
+def test_a_sweep_of_a_lif_gives_a_channel_a_wavelength(tmp_path):
+    path = write(tmp_path, "lif", PIXELS[:1, :1, :1])
+    # The z axis of the written file becomes one of emission wavelengths, 550 to 550.5 nm.
+    raw = path.read_bytes()
+    for old, new in (('DimID="3"', 'DimID="5"'), ('Length="5e-07"', 'Length="5e-09"')):
+        raw = raw.replace(old.encode("utf-16-le"), new.encode("utf-16-le"))
+    path.write_bytes(raw)
+    info = inspect(path)
+    assert (info.axes, info.channel_names) == ("CYX", ("0 nm", "5 nm"))
+    assert (read(path, "5 nm", z="none") == PIXELS[0, 0, 0, 1]).all()
+
+
+def test_an_ome_zarr_image_is_read_from_its_full_resolution(tmp_path):
+    path = tmp_path / "a.ome.zarr"
+    files.write_ome_zarr(path, PIXELS[0])
+    assert inspect(path).scene_names == ()
+    assert (read(path, "p21", z="max", time=1) == PIXELS[0, 1, 2].max(axis=0)).all()
+
+
+def test_positions_and_times_of_an_ome_tiff(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for i, scene in enumerate(PIXELS):
+            about = {"axes": "TCZYX", "Name": f"pos{i}", "TimeIncrement": 2, "PhysicalSizeX": 0.3}
+            about |= {"TimeIncrementUnit": "min", "PhysicalSizeY": 0.3}
+            writer.write(scene, photometric="minisblack", metadata=about)
+    info = inspect(path, 1)
+    assert info.scene_names == ("pos0", "pos1")
+    assert (info.n_t, info.t_step_s, info.pixel_size_um) == (2, 120.0, 0.3)
+    assert (read(path, 1, z="max", scene=1, time=0) == PIXELS[1, 0, 1].max(axis=0)).all()
+
+
+@pytest.mark.parametrize("found", formats.VENDORS, ids=lambda f: f.extra)
+def test_the_error_for_a_missing_reader_names_its_extra(tmp_path, monkeypatch, found):
+    monkeypatch.setitem(sys.modules, found.package, None)
+    path = tmp_path / f"a{found.suffixes[0]}"
+    path.write_bytes(found.starts[0] + bytes(100))
+    with pytest.raises(ImageError, match=rf"pip install 'senescope\[{found.extra}\]'"):
+        inspect(path)
+
+
+def test_vsi_regions_are_asked_of_slideio_as_they_are(tmp_path, monkeypatch):
+    """slideio writes no VSI: a CZI, read by the same calls, stands for it."""
+    pytest.importorskip("slideio")
+    from pipelines.images.vendor import vsi
+
+    path = write(tmp_path, "czi")
+    monkeypatch.setattr(vsi, "DRIVER", "CZI")
+    info = vsi.read_header(path, 1)
+    assert (info.axes, info.shape) == ("TCZYX", (2, 3, 2, 48, 64))
+    assert (info.n_scenes, info.channel_names) == (2, files.CHANNELS)
+    assert info.pixel_size_um == pytest.approx(0.325)
+    assert info.z_step_um == pytest.approx(0.5)
+    source = Source(info, 2, time=1)
+    for depth, plane in enumerate(vsi.read_planes(source, range(2), (slice(3, 40), slice(8, 50)))):
+        assert (plane == PIXELS[1, 1, 2, depth, 3:40, 8:50]).all()
