@@ -88,7 +88,9 @@ def read_exclusions(layout: Layout) -> list[Exclusion]:
                 f"{path} line {number}: expected the columns {', '.join(FIELDS)}, with a cell's "
                 f"number in cell_id; found {dict(row)}"
             )
-        found.append(Exclusion(**{**given, "cell_id": int(given["cell_id"])}))
+        found.append(
+            Exclusion(given["image_id"], int(given["cell_id"]), given["labels"], given["reason"])
+        )
     return found
 
 

@@ -109,7 +109,7 @@ def _chosen(source: Source, image_id: str | None) -> str:
     known = names.collect()["image_id"].to_list()
     if image_id is None and known:
         return str(known[0])
-    if image_id not in known:
+    if image_id is None or image_id not in known:
         raise StudyError(f"no image {image_id} in the tables; they hold {', '.join(known[:10])}")
     return image_id
 
