@@ -227,12 +227,12 @@ def test_only_runs_what_matches_and_keeps_earlier_failures(tmp_path):
     [
         ("all zero", np.zeros((64, 64), np.uint16), "read", "value 0 in every pixel"),
         ("nan", np.full((64, 64), np.nan, np.float32), "segment", "NaN"),
-        ("time series", np.ones((3, 2, 64, 64), np.uint8), "read", ""),
+        ("unnamed axes", np.ones((3, 2, 64, 64), np.uint8), "read", "Q=3, Q=2"),
     ],
 )
 def test_an_unusable_image_is_a_failure_that_says_why(tmp_path, name, pixels, stage, message):
     study = write_study(tmp_path, images=2)
-    axes = "TCYX" if pixels.ndim == 4 else "YX"
+    axes = "QQYX" if pixels.ndim == 4 else "YX"
     tifffile.imwrite(tmp_path / "field0.tif", pixels, metadata={"axes": axes})
     summary = run_here(study, tmp_path / "out")
     assert (summary.n_images, summary.n_failed) == (1, 1)
