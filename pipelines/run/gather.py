@@ -151,7 +151,8 @@ def gather(
     rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
     _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
     _write_provenance(checked, layout, reported, tasks, references, gates, started)
-    pictures = pictures_to_draw(checked, layout, parts, gates)
+    studies = {task.row.image_id: task.study for task in tasks}
+    pictures = pictures_to_draw(checked, studies, layout, parts, gates)
     n_cells = sum(part.n_cells for part in parts)
     return Gathered(len(parts), n_cells, len(failures), pictures, reported.warnings)
 

@@ -21,21 +21,31 @@ from pipelines.run.parts import Part
 from pipelines.run.positivity import Gates, positive_columns
 from pipelines.run.slide import slide_overlay
 from pipelines.run.task import PictureOutcome, PictureTask, picture_key
+from pipelines.study import Study
 from pipelines.study.check import Checked, open_row
 
 
 def pictures_to_draw(
-    checked: Checked, layout: Layout, parts: Sequence[Part], gates: Gates
+    checked: Checked,
+    studies: Mapping[str, Study],
+    layout: Layout,
+    parts: Sequence[Part],
+    gates: Gates,
 ) -> list[PictureTask]:
     """The pictures that show something else than the present gates.
 
     Args:
         checked: the study.
+        studies: image id -> the settings with what was decided for the image, such as the picture
+            of its light; the study's own where an image has none.
         layout: of the run.
         parts: the images that are in the tables.
         gates: their thresholds.
     """
-    tasks = [_task(checked, layout, part, gates) for part in parts]
+    tasks = [
+        _task(part, studies.get(part.image_id, checked.study), checked.slides, layout, gates)
+        for part in parts
+    ]
     return [task for task in tasks if drawn_from(layout.qc(task.row.image_id)) != task.key]
 
 
@@ -64,13 +74,15 @@ def _slide(layout: Layout, task: PictureTask) -> Picture:
     return slide_overlay(field, task.study, layout.labels(image_id), plane, task.positive)
 
 
-def _task(checked: Checked, layout: Layout, part: Part, gates: Gates) -> PictureTask:
+def _task(
+    part: Part, study: Study, slides: frozenset[str], layout: Layout, gates: Gates
+) -> PictureTask:
     positive = _positive(part, gates)
     places = _foci(layout, part.image_id).values()
     foci = sha256(b"".join(each.tobytes() for each in places)).hexdigest() if places else ""
     key = picture_key(part.marker["measurement_key"], positive, foci)
-    is_slide = part.image_id in checked.slides
-    return PictureTask(part.row, checked.study, layout.root, positive, key, is_slide)
+    is_slide = part.image_id in slides
+    return PictureTask(part.row, study, layout.root, positive, key, is_slide)
 
 
 def _positive(part: Part, gates: Gates) -> dict[str, tuple[int, ...] | None]:

@@ -26,7 +26,8 @@ def test_cells_measure_as_in_even_light_once_the_light_is_given(tmp_path: Path):
         tifffile.imwrite(path, (pixels - pixels.min()) * RAMP.astype(np.float32))
     tables = []
     for study in (even, lit):
-        assert run_here(study, study.parent / "out").n_failed == 0
+        summary = run_here(study, study.parent / "out")
+        assert (summary.n_failed, summary.lost_pictures) == (0, ())
         tables.append(pl.read_parquet(Layout(study.parent / "out").cells))
     assert tables[0].height == tables[1].height
     above = [t["dna_nucleus_mean"] - t["dna_background"] for t in tables]
