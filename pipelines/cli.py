@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pipelines.errors import SenescopeError
+from pipelines.run.layout import results_of
 
 IMAGES_FAILED = 1
 STUDY_WRONG = 2
@@ -67,9 +68,26 @@ def run(
     with _errors_for_people():
         from pipelines.console import run_with_progress
 
-        folder = output or study.parent / f"{study.stem}-results"
+        folder = output or results_of(study)
         summary = run_with_progress(study, folder, workers=workers, only=only, restart=restart)
     raise typer.Exit(IMAGES_FAILED if summary.n_failed else 0)
+
+
+@app.command()
+def sweep(study: StudyFile, output: OutputFolder = None, workers: Workers = None) -> None:
+    """Measure what is new in a folder that images are still written to.
+
+    Files that are being written are left for the next sweep, renamed ones are known again, copies
+    are not counted twice. The exit code is 1 where an image failed or is gone.
+    """
+    from pipelines.run.workers import warm_up
+
+    warm_up()
+    with _errors_for_people():
+        from pipelines.console import sweep_with_progress
+
+        failed = sweep_with_progress(study, output or results_of(study), workers)
+    raise typer.Exit(IMAGES_FAILED if failed else 0)
 
 
 @app.command()

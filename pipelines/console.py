@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from pipelines.run.lock import only_run
 from pipelines.run.steps import Plan, RunSummary, finish, prepare
 from pipelines.run.task import (
     ImageOutcome,
@@ -30,6 +31,8 @@ from pipelines.run.task import (
 from pipelines.run.workers import Workers
 from pipelines.study.check import Checked
 from pipelines.study.compute import Compute
+from pipelines.study.model import load_study
+from pipelines.watch.sweep import sweep
 
 if TYPE_CHECKING:
     from pipelines.slide.job import Progress as Stage
@@ -48,13 +51,35 @@ def run_with_progress(
 ) -> RunSummary:
     """Run a study in worker processes, showing how far it is. See `pipelines.run.steps.prepare`."""
     console = Console(stderr=True)
-    plan = prepare(study, output, only=only, restart=restart)
-    _print_problems(console, plan.checked)
-    count = workers or plan.checked.study.compute.workers
-    outcomes = _measure(console, plan, count)
-    summary = finish(plan, outcomes, lambda tasks: _draw(console, tasks, count))
+    with only_run(output):
+        plan = prepare(study, output, only=only, restart=restart)
+        _print_problems(console, plan.checked)
+        count = workers or plan.checked.study.compute.workers
+        outcomes = _measure(console, plan, count)
+        summary = finish(plan, outcomes, lambda tasks: _draw(console, tasks, count))
     print_summary(console, summary)
     return summary
+
+
+def sweep_with_progress(study: Path, output: Path, workers: int | None = None) -> int:
+    """Measure what is new in a watched folder; return how many images failed.
+
+    See `pipelines.watch.sweep.sweep`.
+    """
+    console = Console(stderr=True)
+    count = workers or load_study(study).compute.workers
+
+    def measure(plan: Plan) -> list[ImageOutcome]:
+        _print_problems(console, plan.checked)
+        return _measure(console, plan, count)
+
+    swept = sweep(study, output, measure, lambda tasks: _draw(console, tasks, count))
+    for sentence in swept.sentences():
+        console.print(escape(sentence), highlight=False, soft_wrap=True)
+    if swept.summary is None:
+        return len(swept.failed) + len(swept.look.gone)
+    print_summary(console, swept.summary)
+    return swept.summary.n_failed
 
 
 def print_check(checked: Checked) -> None:

@@ -2,11 +2,14 @@
 
 import filecmp
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_ROOM = re.compile(r"\..+\.[a-z0-9_]{8}")  # as `replacing` names them
 
 
 @contextmanager
@@ -56,3 +59,16 @@ def put_folder(new: Path, path: Path) -> None:
         path.rename(old)
     new.rename(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `replacing` left in a folder when its process was killed.
+
+    Only where nothing else writes there.
+    """
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        rooms = [e.path for e in entries if _ROOM.fullmatch(e.name) and e.is_dir()]
+    for room in rooms:
+        shutil.rmtree(room, ignore_errors=True)

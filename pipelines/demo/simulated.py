@@ -107,11 +107,8 @@ def simulate_field(field: SimulatedField) -> tuple[str, Mapping[str, Table]]:
     return field.name, simulated.truth
 
 
-def _lost(field: SimulatedField) -> NoReturn:
-    raise SenescopeError(
-        f"the process that simulated {field.name} was killed, most likely because memory ran out; "
-        "try --workers 1"
-    )
+def _lost(field: SimulatedField, why: str) -> NoReturn:
+    raise SenescopeError(f"the process that simulated {field.name} {why}; try --workers 1")
 
 
 def _write_samples(folder: Path) -> None:

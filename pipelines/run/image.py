@@ -8,6 +8,7 @@ present settings and files is left untouched; where only measurements changed, i
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.errors import ImageError, SenescopeError
+from pipelines.errors import ImageError, SenescopeError, may_pass
 from pipelines.field import Labels, MeasuredField, measure_field, read_pixels, segment_field
 from pipelines.images.formats import companions
 from pipelines.labels_store import read_label_image, read_labels, write_labels
@@ -57,10 +58,11 @@ def attempt(task: ImageTask, work: Work) -> ImageOutcome:
             return ImageOutcome(task.row.image_id, "kept", part["n_cells"], 0.0)
         n_cells = work(task, stamps, part, stage)
     except Exception as error:  # noqa: BLE001  one image must never stop the others
-        layout.marker(task.row.image_id).unlink(missing_ok=True)
+        with suppress(OSError):  # the disk itself may be what failed
+            layout.marker(task.row.image_id).unlink(missing_ok=True)
         failure = Failure(task.row.image_id, stage.now, _sentence(error))
         seconds = time.perf_counter() - start
-        return ImageOutcome(task.row.image_id, "failed", 0, seconds, failure)
+        return ImageOutcome(task.row.image_id, "failed", 0, seconds, failure, may_pass(error))
     return ImageOutcome(task.row.image_id, "measured", n_cells, time.perf_counter() - start)
 
 

@@ -99,6 +99,11 @@ class Layout:
         return self.part(image_id) / "image.json"
 
 
+def results_of(study: Path) -> Path:
+    """The folder of a study's results, where none is named: beside the study file."""
+    return study.parent / f"{study.stem}-results"
+
+
 def read_part(layout: Layout, image_id: str) -> dict[str, Any] | None:
     """What image.json says of an image measured before; None where there is no whole part."""
     try:

@@ -76,7 +76,12 @@ class RunSummary:
 
 
 def prepare(
-    study_path: Path, output: Path, *, only: str | None = None, restart: bool = False
+    study_path: Path,
+    output: Path,
+    *,
+    only: str | None = None,
+    restart: bool = False,
+    among: frozenset[str] | None = None,
 ) -> Plan:
     """Check a study and plan its images.
 
@@ -85,13 +90,14 @@ def prepare(
         output: folder of the run, made if need be.
         only: pattern of image ids, such as ``plate1_*``; the others are left as they are.
         restart: forget what an earlier run left in `output`.
+        among: ids of the images that are to be in the study, where others are still awaited.
 
     Raises:
         StudyError: the study has errors, `only` matches no image, `output` cannot be written, or
             control images do not show what the study takes from them.
     """
     started = time.time()
-    checked = check_study(study_path)
+    checked = check_study(study_path, among=among)
     checked.raise_errors()
     folder = study_path.resolve().parent
     chosen = [r for r in checked.rows if only is None or fnmatch.fnmatch(r.image_id, only)]

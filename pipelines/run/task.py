@@ -55,6 +55,7 @@ class ImageOutcome:
         n_cells: rows it has in the cells table.
         seconds: time taken.
         failure: why it failed, where it did.
+        may_pass: it failed over a disk or a network that may be back in a moment.
     """
 
     image_id: str
@@ -62,6 +63,7 @@ class ImageOutcome:
     n_cells: int
     seconds: float
     failure: Failure | None = None
+    may_pass: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ def draw(task: PictureTask) -> PictureOutcome:
     return draw_picture(task)
 
 
-def lost_picture(task: PictureTask) -> PictureOutcome:
+def lost_picture(task: PictureTask, why: str) -> PictureOutcome:
     """The outcome of a picture whose worker process died, alone, a second time."""
-    return PictureOutcome(task.row.image_id, "the process that drew it was killed")
+    return PictureOutcome(task.row.image_id, f"the process that drew it {why}")
 
 
 def picture_key(
@@ -125,14 +127,9 @@ def work_on(task: ImageTask) -> ImageOutcome:
     return process_image(task)
 
 
-def lost_image(task: ImageTask) -> ImageOutcome:
+def lost_image(task: ImageTask, why: str) -> ImageOutcome:
     """The outcome of an image whose worker process died, alone, a second time."""
-    failure = Failure(
-        task.row.image_id,
-        "measure",
-        "the process that worked on it was killed, most likely because memory ran out; "
-        "use fewer workers or a machine with more memory",
-    )
+    failure = Failure(task.row.image_id, "measure", f"the process that worked on it {why}")
     return ImageOutcome(task.row.image_id, "failed", 0, 0.0, failure)
 
 

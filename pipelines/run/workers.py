@@ -1,13 +1,16 @@
 """Processes that work on images: started early, kept warm, and survived when one of them dies."""
 
+import faulthandler
 import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Generic, TypeVar
 
@@ -15,6 +18,16 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 PRELOAD = ["pipelines.run.preload"]
+
+KILLED = (
+    "was killed, most likely because memory ran out; use fewer workers or a machine with more "
+    "memory"
+)
+"""Why a task is lost whose worker died."""
+
+
+class Stopped(Exception):  # noqa: N818  not an error: someone asked for it
+    """The pool was told to stop before all was done."""
 
 
 def warm_up() -> None:
@@ -41,22 +54,33 @@ class Workers(Generic[Task, Result]):
     def __init__(
         self,
         work: Callable[[Task], Result],
-        lost: Callable[[Task], Result],
+        lost: Callable[[Task, str], Result],
         count: int,
+        *,
+        limit_s: float | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         """Prepare a pool.
 
         Args:
             work: the function, importable by name in the workers.
-            lost: makes the result of a task whose worker died twice.
+            lost: makes the result of a task whose worker died twice, and why it did.
             count: number of worker processes.
+            limit_s: ends a worker that needs longer for one task, which thereby is lost.
+            stop: once set, nothing more is begun; whoever sets it ends the workers.
         """
-        self._work = work
+        self._work = work if limit_s is None else partial(_within, limit_s, work)
         self._lost = lost
         self._count = count
+        self._limit_s = limit_s
+        self._stop = stop or threading.Event()
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
-        """Results in the order in which they end. Only `count` tasks are under way at a time."""
+        """Results in the order in which they end. Only `count` tasks are under way at a time.
+
+        Raises:
+            Stopped: the pool was told to stop.
+        """
         waiting = deque(tasks)
         while waiting:
             suspects = yield from self._until_broken(waiting)
@@ -69,6 +93,7 @@ class Workers(Generic[Task, Result]):
         with self._pool(min(self._count, len(waiting))) as pool:
             while waiting or running:
                 while waiting and len(running) < self._count:
+                    self._go_on()
                     task = waiting.popleft()
                     running[pool.submit(self._work, task)] = task
                 ended, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -81,11 +106,20 @@ class Workers(Generic[Task, Result]):
         return []
 
     def _alone(self, task: Task) -> Result:
+        self._go_on()
+        start = time.monotonic()
         try:
             with self._pool(1) as pool:
                 return pool.submit(self._work, task).result()
         except BrokenProcessPool:
-            return self._lost(task)
+            self._go_on()
+            if self._limit_s is not None and time.monotonic() - start >= self._limit_s:
+                return self._lost(task, f"needed over {self._limit_s:g} s and was stopped")
+            return self._lost(task, KILLED)
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
 
     def _pool(self, count: int) -> ProcessPoolExecutor:
         threads = max(1, (os.cpu_count() or 1) // self._count)
@@ -100,6 +134,15 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     return context
+
+
+def _within(seconds: float, work: Callable[[Task], Result], task: Task) -> Result:
+    """Do the work, or end this process, saying where it hung: a hung read heeds nothing else."""
+    faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        return work(task)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _start_worker(threads: int) -> None:

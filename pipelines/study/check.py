@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -59,11 +59,12 @@ class Checked:
             raise StudyError("\n".join(f"{p.where}: {p.message}" for p in errors))
 
 
-def check_study(path: Path) -> Checked:
+def check_study(path: Path, *, among: frozenset[str] | None = None) -> Checked:
     """Read a study and find all that is wrong with it, without reading a pixel.
 
     Args:
         path: study file.
+        among: ids of the images that are to be in it, where others are still awaited.
 
     Raises:
         StudyError: the file itself does not parse; the message lists every problem in it.
@@ -73,6 +74,11 @@ def check_study(path: Path) -> Checked:
     samples = join_samples(study, folder)
     controls = join_controls(study, samples, folder)
     problems = [error("samples", text) for text in samples.problems]
+    if among is None:
+        problems += [error("samples", text) for text in samples.absent]
+    else:
+        there = tuple(row for row in samples.rows if row.image_id in among)
+        samples = replace(samples, rows=there)
     problems += _channel_problems(study)
     problems += _model_problems(study, folder)
     problems += beta_gal_problems(study, samples, folder)

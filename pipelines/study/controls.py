@@ -31,8 +31,8 @@ def join_controls(study: Study, samples: Samples, folder: Path) -> Samples:
     if reporters is None or reporters.bleed_through is None:
         return NO_CONTROLS
     found = read_table(study, folder, reporters.bleed_through, "bleed_through")
-    if found.problems:
-        return found
+    if found.problems or found.absent:
+        return Samples((), found.columns, (*found.problems, *found.absent))
     if STAINED not in found.columns:
         missing = (
             f"{reporters.bleed_through}: no column '{STAINED}': unlabelled, or the one reporter "

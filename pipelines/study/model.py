@@ -18,6 +18,7 @@ from pipelines.study.messages import explain
 from pipelines.study.reporters import Reporters
 from pipelines.study.rules import Rule
 from pipelines.study.settings import CellposeSettings, Measurement, Segmentation
+from pipelines.study.watching import Watch
 
 LIGHT_WORDS = ("none", "estimate")
 # A path alone is written out for every channel before it is validated.
@@ -136,6 +137,8 @@ class Study(Settings):
     """The design; its unit and factors decide how cells are aggregated."""
     compute: Compute = Compute()
     """Workers, memory, GPU, precision, and how slides are worked on."""
+    watch: Watch = Watch()
+    """What `senescope sweep` holds for finished, where images come in while the study goes on."""
     roots: tuple[str, ...] = (".",)
     """Folders that the study may read, relative to the study file."""
 

@@ -30,11 +30,14 @@ class Samples:
         rows: the images, in the order of the table.
         columns: names of the sample columns, in the order of the table.
         problems: sentences; any makes the study unusable.
+        absent: sentences about images that are named and not there: problems too, but in a
+            watched folder, where they are awaited.
     """
 
     rows: tuple[ImageRow, ...]
     columns: tuple[str, ...]
     problems: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
 
 def join_samples(study: Study, folder: Path) -> Samples:
@@ -76,11 +79,13 @@ def read_table(study: Study, folder: Path, name: str, where: str) -> Samples:
     typed = {name: typed_column([record[name] for record in records]) for name in columns}
     rows: list[ImageRow] = []
     chosen: list[Chosen] = []
+    absent: list[str] = []
     for i, record in enumerate(records):
         sample = {name: typed[name][i] for name in columns}
-        found, wrong = _rows_of_record(record, study, folder, sample)
+        found, missing, wrong = _rows_of_record(record, study, folder, sample)
         rows += found
         chosen += [Chosen(record.get(SCENE, ""), record.get(TIME, ""))] * len(found)
+        absent += [f"{path.name} line {i + 2}: {text}" for text in missing]
         problems += [f"{path.name} line {i + 2}: {text}" for text in wrong]
     if not records:
         problems.append(f"{path.name} has a header and no rows: list at least one image")
@@ -88,7 +93,7 @@ def read_table(study: Study, folder: Path, name: str, where: str) -> Samples:
     problems += [f"{path.name}: {text}" for text in places.problems]
     rows = _with_unique_ids(places.rows, folder)
     problems += _duplicates(rows)
-    return Samples(tuple(rows), (*columns, *places.columns), tuple(problems))
+    return Samples(tuple(rows), (*columns, *places.columns), tuple(problems), tuple(absent))
 
 
 def _header_problems(header: list[str], study: Study, name: str) -> list[str]:
@@ -127,14 +132,16 @@ def _header_problems(header: list[str], study: Study, name: str) -> list[str]:
 
 def _rows_of_record(
     record: Mapping[str, str], study: Study, folder: Path, sample: Mapping[str, Value]
-) -> tuple[list[ImageRow], list[str]]:
-    """The images of one line of the table: several where `image` is a glob."""
+) -> tuple[list[ImageRow], list[str], list[str]]:
+    """The images of one line of the table (several where `image` is a glob), absent, problems."""
     if IMAGE in record:
         text = record[IMAGE]
+        if not text:
+            return [], [], ["the column 'image' is empty"]
         paths = _expand(folder, text)
         if not paths:
-            wrong = f"no file matches {text}" if has_magic(text) else f"there is no file {text}"
-            return [], [wrong if text else "the column 'image' is empty"]
+            absent = f"no file matches {text}" if has_magic(text) else f"there is no file {text}"
+            return [], [absent], []
         file_sets = [dict.fromkeys(study.channels, path) for path in paths]
     else:
         file_sets = [{c: folder / record[f"{IMAGE}_{c}"] for c in study.channels}]
@@ -144,18 +151,17 @@ def _rows_of_record(
             if not _is_image_place(path)
         ]
         if missing:
-            return [], missing
+            return [], missing, []
     truth = folder / record[TRUTH] if record.get(TRUTH) else None
     if truth is not None and not truth.is_file():
-        return [], [f"there is no file {record[TRUTH]} (column {TRUTH})"]
+        return [], [f"there is no file {record[TRUTH]} (column {TRUTH})"], []
     outside = outside_roots([*file_sets[0].values(), *([truth] if truth else [])], study, folder)
     if outside:
-        return [], [
-            f"{path} lies outside the folders the study may read; add its folder to 'roots'"
-            for path in outside
-        ]
-    given = record.get("image_id", "")
-    return [ImageRow(given or _stem(files), files, truth, dict(sample)) for files in file_sets], []
+        wrong = "lies outside the folders the study may read; add its folder to 'roots'"
+        return [], [], [f"{path} {wrong}" for path in outside]
+    name = record.get("image_id", "")
+    rows = [ImageRow(name or _stem(files), files, truth, dict(sample)) for files in file_sets]
+    return rows, [], []
 
 
 def _from_pattern(study: Study, folder: Path, pattern: str) -> Samples:
@@ -178,7 +184,9 @@ def _from_pattern(study: Study, folder: Path, pattern: str) -> Samples:
         if (match := re.fullmatch(expression, path.relative_to(folder).as_posix()))
     ]
     if not matches:
-        return Samples((), (), (f"images: no file below {folder} matches '{pattern}'",))
+        return Samples(
+            (), tuple(names), (), (f"images: no file below {folder} matches '{pattern}'",)
+        )
     typed = {name: typed_column([match[name] for _, match in matches]) for name in names}
     rows = [
         ImageRow(_stem(files), files, None, {name: typed[name][i] for name in names})

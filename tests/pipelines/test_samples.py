@@ -87,12 +87,13 @@ def test_one_file_a_channel(tmp_path):
 )
 def test_each_fault_of_the_table_is_named(tmp_path, table, expected):
     samples = joined(tmp_path, table, files=["a.tif"])
-    assert any(expected in problem for problem in samples.problems), samples.problems
+    problems = (*samples.problems, *samples.absent)
+    assert any(expected in problem for problem in problems), problems
 
 
 def test_all_faults_are_collected(tmp_path):
     samples = joined(tmp_path, "image\nx.tif\na.tif\ny.tif\n", files=["a.tif"])
-    assert len(samples.problems) == 2
+    assert len((*samples.problems, *samples.absent)) == 2
 
 
 def test_a_pattern_names_the_sample_columns(tmp_path):
@@ -109,7 +110,7 @@ def test_a_pattern_names_the_sample_columns(tmp_path):
 @pytest.mark.parametrize("pattern", ["raw/*.tif", "{a b}.tif", "{a}_{a}.tif", "{a}.png"])
 def test_a_useless_pattern_is_a_problem(tmp_path, pattern):
     samples = joined(tmp_path, source=f"images: '{pattern}'", files=["x_y.tif"])
-    assert len(samples.problems) == 1
+    assert len((*samples.problems, *samples.absent)) == 1
 
 
 def scenes_of(tmp_path, table, channels="{dna: DAPI}"):

@@ -30,12 +30,12 @@ def double_or_die(task: tuple[Path, int]) -> int:
     return 2 * number
 
 
-def lost(task: tuple[Path, int]) -> int:
+def lost(task: tuple[Path, int], why: str) -> int:
     return -task[1]
 
 
 def test_every_task_gives_one_result():
-    pool: Workers[int, int] = Workers(double, lambda task: -task, 2)
+    pool: Workers[int, int] = Workers(double, lambda task, why: -task, 2)
     assert sorted(pool.map(range(7))) == [0, 2, 4, 6, 8, 10, 12]
     assert list(pool.map([])) == []
 

@@ -1,0 +1,1 @@
+"""A folder that a microscope writes to: what is finished, what it is, and measuring it."""
