@@ -16,6 +16,9 @@ MAX_PLANE_PIXELS = 2**36
 MAX_EXPANSION = 100_000
 """Bytes of an image that one byte of its file may stand for; blank ones reach 30,000 with zstd."""
 
+MAX_PIECE_PIXELS = 2**30
+"""Pixels that are stored as one compressed piece, all of which must be in memory at once."""
+
 _SETTINGS_ONLY = (".oif", ".vsi")
 
 
@@ -102,6 +105,11 @@ def check_plausible(info: ImageInfo) -> None:
             f"{info.path}: pixels of type {info.dtype}; whole or real numbers are expected"
         )
     rows, columns = info.plane_shape
+    if info.block[0] * info.block[1] > MAX_PIECE_PIXELS:
+        raise ImageError(
+            f"{info.path}: {info.block[0]} x {info.block[1]} pixels are stored as one piece, which "
+            "no memory should have to hold; save it as tiled TIFF"
+        )
     if info.path.is_dir() or info.path.suffix.lower() in _SETTINGS_ONLY:
         stored = MAX_PLANE_PIXELS  # the pixels lie in files of their own
     else:

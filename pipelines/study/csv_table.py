@@ -12,7 +12,10 @@ def parse_csv(text: str, name: str) -> tuple[list[str], list[dict[str, str]], li
     """Header, records and problems of a CSV file with comma, semicolon or tab between fields."""
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
-    lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    try:
+        lines = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as error:
+        return [], [], [f"{name} is no table of fields with commas between them: {error}"]
     if not lines or not any(lines[0]):
         return [], [], [f"{name} is empty: it needs a header with the column 'image'"]
     header = [cell.strip() for cell in lines[0]]

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 
 from pipelines.errors import StudyError
@@ -19,6 +18,7 @@ from pipelines.study.reporters import Reporters
 from pipelines.study.rules import Rule
 from pipelines.study.settings import CellposeSettings, Measurement, Segmentation
 from pipelines.study.watching import Watch
+from pipelines.study.yaml_text import load_yaml
 
 LIGHT_WORDS = ("none", "estimate")
 # A path alone is written out for every channel before it is validated.
@@ -211,10 +211,7 @@ def load_study(path: Path) -> Study:
 
 def parse_study(text: str, name: str) -> Study:
     """Parse the text of a study file; `name` stands for it in messages. See `load_study`."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{name} is not valid YAML: {error}") from error
+    data = load_yaml(text, name)
     if not isinstance(data, dict):
         raise StudyError(
             f"{name} should hold a mapping that starts with 'study: NAME'; "

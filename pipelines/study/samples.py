@@ -20,6 +20,7 @@ from pipelines.study.scenes import SCENE, TIME, Chosen, expand
 IMAGE = "image"
 TRUTH = "truth_nuclei"
 RESERVED = frozenset({"cell_id", "focus_id", "n_cells"})
+_IMAGE_ID = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,149}")
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,15 @@ def read_table(study: Study, folder: Path, name: str, where: str) -> Samples:
         where: place in the study file, for messages.
     """
     path = folder / name
+    if outside_roots([path], study, folder):
+        outside = "lies outside the folders the study may read; add its folder to 'roots'"
+        return Samples((), (), (f"{where}: {name} {outside}",))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return Samples((), (), (f"{where}: there is no file {path}",))
-    except (OSError, UnicodeDecodeError) as error:
-        return Samples((), (), (f"{where}: {path} cannot be read as UTF-8 text: {error}",))
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path with a NUL
+        return Samples((), (), (f"{where}: {name!r} cannot be read as UTF-8 text: {error}",))
     header, records, problems = parse_csv(text, path.name)
     problems += _header_problems(header, study, path.name)
     if problems:
@@ -160,6 +164,9 @@ def _rows_of_record(
         wrong = "lies outside the folders the study may read; add its folder to 'roots'"
         return [], [], [f"{path} {wrong}" for path in outside]
     name = record.get("image_id", "")
+    if name and not _IMAGE_ID.fullmatch(name):
+        wrong = "becomes the name of files: no '/', no '\\', no '.' in front, at most 150 letters"
+        return [], [], [f"the image_id '{name}' {wrong}"]
     rows = [ImageRow(name or _stem(files), files, truth, dict(sample)) for files in file_sets]
     return rows, [], []
 
