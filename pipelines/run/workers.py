@@ -69,7 +69,7 @@ class Workers(Generic[Task, Result]):
             limit_s: ends a worker that needs longer for one task, which thereby is lost.
             stop: once set, nothing more is begun; whoever sets it ends the workers.
         """
-        self._work = work if limit_s is None else partial(_within, limit_s, work)
+        self._work = work if limit_s is None else partial(within, limit_s, work)
         self._lost = lost
         self._count = count
         self._limit_s = limit_s
@@ -136,7 +136,7 @@ def _context() -> BaseContext:
     return context
 
 
-def _within(seconds: float, work: Callable[[Task], Result], task: Task) -> Result:
+def within(seconds: float, work: Callable[[Task], Result], task: Task) -> Result:
     """Do the work, or end this process, saying where it hung: a hung read heeds nothing else."""
     faulthandler.dump_traceback_later(seconds, exit=True)
     try:
