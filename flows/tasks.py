@@ -1,29 +1,128 @@
-"""One Prefect task an image: seconds of work, never a tile or a cell."""
+"""Prefect tasks of some images each: seconds of work, never a tile or a cell.
+
+A task has no cache of Prefect's: what was measured lies in the run's folder, under a key of
+the settings that matter, the version and the content of the files, and is looked at again by
+whoever works on the image next (`pipelines.run.image`). A second cache could only disagree.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from threading import Event
+from typing import Any, TypeVar
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import task_run
+from prefect.tasks import exponential_backoff
 
-from pipelines.run.image import process_image
-from pipelines.run.picture import draw_picture
-from pipelines.run.slide import process_slide
-from pipelines.run.task import ImageOutcome, ImageTask, PictureOutcome, PictureTask
+from pipelines.run.task import (
+    ImageOutcome,
+    ImageTask,
+    PictureOutcome,
+    PictureTask,
+    draw,
+    lost_image,
+    lost_picture,
+    work_on,
+)
+from pipelines.run.workers import Workers, within
 from pipelines.slide.cluster import open_cluster
+from pipelines.study.compute import Compute
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+RETRIES = 3
+FIRST_DELAY_S = 5
 
 
-@task(name="measure image", task_run_name="{image.row.image_id}", persist_result=False)
-def measure_image(image: ImageTask) -> ImageOutcome:
-    """Segment and measure one image and write its part; a bad image is an outcome, no exception.
+class PassingError(Exception):
+    """A disk or a network failed in a way that may be over in a moment."""
 
-    The blocks of a slide are Dask's work, on the workers that the study names.
 
-    Nothing is retried: a corrupt image does not mend, and the next run tries it again.
+def _may_pass(state: State[Any]) -> bool:
+    """Whether a task failed so that another try may help; not where it was told to stop."""
+    return isinstance(state.result(raise_on_failure=False), PassingError)
+
+
+@task(
+    name="measure images",
+    task_run_name="{name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_condition_fn=lambda _task, _run, state: _may_pass(state),
+    retry_delay_seconds=exponential_backoff(FIRST_DELAY_S),
+    retry_jitter_factor=0.5,
+)
+def measure_images(
+    name: str,  # noqa: ARG001  shown by Prefect
+    images: Sequence[ImageTask],
+    limit_s: float,
+    stop: Event | None = None,
+) -> list[ImageOutcome]:
+    """Segment and measure images and write their parts; a bad image is an outcome, no exception.
+
+    Tried again, some seconds later each time, where a disk or a network failed. Nothing else is: a
+    corrupt image does not mend, and the next run tries it anyway. What the first try measured is
+    found by the second.
+
+    Args:
+        name: shown by Prefect.
+        images: the images.
+        limit_s: time for one image.
+        stop: once set, nothing more is begun; None where the task runs in another process.
     """
-    if not image.is_slide:
-        return process_image(image)
-    with open_cluster(image.study.compute) as each:
-        return process_slide(image, each)
+    outcomes = list(_apart(work_on, lost_image, images, limit_s, stop))
+    passing = [o for o in outcomes if o.may_pass and o.failure is not None]
+    if passing and task_run.run_count <= RETRIES:
+        first = passing[0].failure
+        raise PassingError(f"{passing[0].image_id}: {first.error if first else ''}")
+    return outcomes
 
 
-@task(name="draw picture", task_run_name="{picture.row.image_id}", persist_result=False)
-def draw_again(picture: PictureTask) -> PictureOutcome:
-    """Draw one image's picture with its positive cells; an error is an outcome, no exception."""
-    return draw_picture(picture)
+@task(name="draw pictures", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def draw_pictures(
+    name: str,  # noqa: ARG001  shown by Prefect
+    pictures: Sequence[PictureTask],
+    limit_s: float,
+    stop: Event | None = None,
+) -> list[PictureOutcome]:
+    """Draw pictures with their positive cells; see `measure_images`."""
+    return list(_apart(draw, lost_picture, pictures, limit_s, stop))
+
+
+@task(name="measure slide", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
+def measure_slide(
+    name: str,  # noqa: ARG001  shown by Prefect
+    slide: ImageTask,
+    compute: Compute,
+    workers: int,
+) -> ImageOutcome:
+    """Segment and measure a slide, whose blocks are Dask's work, and write its part.
+
+    Runs in the flow's own process: blocks go straight to the cluster, and no task there waits for
+    others that need its place.
+    """
+    # Imported here: a deployment that is looked at needs no engine.
+    from pipelines.run.slide import process_slide
+
+    with open_cluster(compute, workers) as each:
+        return process_slide(slide, each)
+
+
+def _apart(
+    work: Callable[[Item], Result],
+    lost: Callable[[Item, str], Result],
+    items: Sequence[Item],
+    limit_s: float,
+    stop: Event | None,
+) -> Iterable[Result]:
+    """Work in a process of its own, which may die or hang and be ended.
+
+    A Dask worker is such a process, and may have no other below it: Dask starts it again.
+    """
+    if multiprocessing.current_process().daemon:
+        return (within(limit_s, work, item) for item in items)
+    return Workers(work, lost, 1, limit_s=limit_s, stop=stop).map(items)

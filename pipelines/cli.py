@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pipelines.errors import SenescopeError
-from pipelines.run.layout import results_of
+from pipelines.run.layout import Layout, results_of, run_folder
 
 IMAGES_FAILED = 1
 STUDY_WRONG = 2
@@ -65,7 +65,7 @@ def run(
     from pipelines.run.workers import warm_up
 
     warm_up()
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.console import run_with_progress
 
         folder = output or results_of(study)
@@ -83,7 +83,7 @@ def sweep(study: StudyFile, output: OutputFolder = None, workers: Workers = None
     from pipelines.run.workers import warm_up
 
     warm_up()
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.console import sweep_with_progress
 
         failed = sweep_with_progress(study, output or results_of(study), workers)
@@ -93,7 +93,7 @@ def sweep(study: StudyFile, output: OutputFolder = None, workers: Workers = None
 @app.command()
 def check(study: StudyFile) -> None:
     """Find everything that is wrong with a study before anything is computed."""
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.console import print_check
         from pipelines.study.check import check_study
 
@@ -122,7 +122,7 @@ def segment(
 
     Everything is in pixels. The exit code is 1 where an image failed.
     """
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.console import segment_with_progress
 
         failed = segment_with_progress(images, diameter, output, model, channel)
@@ -163,7 +163,7 @@ def train(  # noqa: PLR0913  (each is an option of the command line)
     Writes model.pt, to give to --model, and its card. A training that was stopped goes on where
     it was with the same command.
     """
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.training.console import train_with_progress
 
         train_with_progress(
@@ -190,7 +190,7 @@ def score(
 
     Prints a line an image and a summary. The exit code is 1 where an image could not be scored.
     """
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.scoring import Scored, score_files, summary
 
         def say(one: Scored) -> None:
@@ -208,14 +208,10 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
 ) -> None:
     """Write the report of a run again."""
-    with _errors_for_people():
-        from pipelines.errors import StudyError
+    with errors_for_people():
+        layout = Layout(run_folder(folder))
         from pipelines.report import build_report
-        from pipelines.run.layout import Layout
 
-        layout = Layout(folder)
-        if not layout.provenance.is_file():
-            raise StudyError(f"{folder} is not the folder of a run: it has no provenance.json.")
         typer.echo(build_report([folder], layout.report))
 
 
@@ -231,7 +227,7 @@ def open_(
 
     What is decided is stored in DIR/review and applied by the next run.
     """
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.review.viewer import open_run
 
         open_run(folder, image, study_folder)
@@ -261,7 +257,7 @@ def export(
     ] = False,
 ) -> None:
     """Write the cells of a run for other software; by default into DIR/export."""
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.export.run import export_run
 
         for sentence in export_run(
@@ -287,7 +283,7 @@ def simulate(
     side: Annotated[int, typer.Option(help="Rows and columns of a slide, px.")] = 4096,
 ) -> None:
     """Write a small study of simulated images with known truth, ready to run."""
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.simulate import write_study
 
         if assay is Assay.SLIDE:
@@ -309,7 +305,7 @@ def demo(
     from pipelines.run.workers import warm_up
 
     warm_up()
-    with _errors_for_people():
+    with errors_for_people():
         from pipelines.demo import run_demo
 
         failed = run_demo(output, workers)
@@ -317,7 +313,7 @@ def demo(
 
 
 @contextmanager
-def _errors_for_people() -> Iterator[None]:
+def errors_for_people() -> Iterator[None]:
     """Print an error that was written for the user without a traceback, and leave with code 2."""
     try:
         yield

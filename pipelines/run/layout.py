@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.errors import StudyError
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -102,6 +104,17 @@ class Layout:
 def results_of(study: Path) -> Path:
     """The folder of a study's results, where none is named: beside the study file."""
     return study.parent / f"{study.stem}-results"
+
+
+def run_folder(folder: Path) -> Path:
+    """The folder, which must be that of a run.
+
+    Raises:
+        StudyError: no run left anything there.
+    """
+    if not Layout(folder).provenance.is_file():
+        raise StudyError(f"{folder} is not the folder of a run: it has no provenance.json.")
+    return folder
 
 
 def read_part(layout: Layout, image_id: str) -> dict[str, Any] | None:

@@ -55,7 +55,7 @@ def stamp(path: Path, folder: Path, known: Iterable[FileStamp] = (), place: str 
         known: stamps of an earlier run.
         place: which of the file's images is meant.
     """
-    size, mtime_ns = _signs(path)
+    size, mtime_ns = signs_of(path)
     name = path.relative_to(folder) if path.is_relative_to(folder) else path
     signs = (name.as_posix(), size, mtime_ns)
     for old in known:
@@ -64,7 +64,7 @@ def stamp(path: Path, folder: Path, known: Iterable[FileStamp] = (), place: str 
     return FileStamp(*signs, _sha256(path, size, mtime_ns), place)
 
 
-def _signs(path: Path) -> tuple[int, int]:
+def signs_of(path: Path) -> tuple[int, int]:
     """Size and time of the last change of a file, or of all files of a folder."""
     found = [file.stat() for file in (_files(path) if path.is_dir() else [path])]
     return sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0)

@@ -60,7 +60,7 @@ def open_cluster(
     Raises:
         StudyError: the cluster cannot be reached or started.
     """
-    with _client(compute, workers or compute.workers) as client:
+    with connect(compute, workers or compute.workers) as client:
         say(f"Dask dashboard: {client.dashboard_link}")
 
         def each(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
@@ -104,7 +104,8 @@ def _bounded(
 
 
 @contextmanager
-def _client(compute: Compute, workers: int) -> "Iterator[Client]":
+def connect(compute: Compute, workers: int) -> "Iterator[Client]":
+    """A client of the workers that a study asks for; see `open_cluster`."""
     import dask
     from distributed import Client
 

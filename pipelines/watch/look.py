@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.images.formats import companions
 from pipelines.run.layout import Layout, read_part
 from pipelines.run.provenance import FileStamp, stamp
 from pipelines.study import Study
@@ -18,7 +19,7 @@ from pipelines.study.samples import ImageRow
 from pipelines.watch.settling import settled, signs
 
 Content = tuple[str, ...]
-"""SHA-256 of each file of an image."""
+"""SHA-256 of each file of an image, and where in it the image is."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,14 @@ def known_parts(layout: Layout) -> dict[str, dict[str, Any]]:
     return {name: part for name in names if (part := read_part(layout, name)) is not None}
 
 
+def image_files(row: ImageRow) -> list[Path]:
+    """The files that hold an image's pixels, in the order of a part's stamps."""
+    found = [part for path in row.files.values() for part in (path, *companions(path))]
+    return list(dict.fromkeys(found))
+
+
 def _files(row: ImageRow) -> list[Path]:
-    return list(dict.fromkeys([*row.files.values(), *([row.truth] if row.truth else [])]))
+    return [*image_files(row), *([row.truth] if row.truth else [])]
 
 
 def _stamp_of(path: Path, folder: Path, stamps: Mapping[str, FileStamp]) -> FileStamp | None:
@@ -102,10 +109,10 @@ def _is_known(path: Path, folder: Path, stamps: Mapping[str, FileStamp]) -> bool
 
 def _content(row: ImageRow, folder: Path, stamps: Mapping[str, FileStamp]) -> Content | None:
     """None where a file cannot be read: the run says why."""
-    paths = dict.fromkeys(row.files.values())
+    paths = image_files(row)
     known = [found for path in paths if (found := _stamp_of(path, folder, stamps))]
     try:
-        return tuple(stamp(path, folder, known).sha256 for path in paths)
+        return tuple(f"{stamp(path, folder, known).sha256} {row.place}" for path in paths)
     except OSError:
         return None
 
@@ -146,5 +153,6 @@ def _renamed(
 
 
 def _content_of(part: Mapping[str, Any], length: int) -> Content:
-    """The hashes of a part's image files, which come before that of an annotated truth."""
-    return tuple(entry["sha256"] for entry in part["files"][:length])
+    """That of a part's image files, which come before an annotated truth and corrections."""
+    files = part["files"][:length]
+    return tuple(f"{entry['sha256']} {entry.get('place', '')}" for entry in files)

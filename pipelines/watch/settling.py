@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from pipelines.run.provenance import signs_of
 from pipelines.study.watching import Watch
 
 Signs = tuple[int, int, int]
-"""Size in bytes, time of the last change in ns, and inode, which a file renamed into the place of
-another does not share with it."""
+"""Size in bytes, time of the last change in ns (of all files of a folder, as OME-Zarr is one), and
+inode, which a file renamed into the place of another does not share with it."""
 
 
 def settled(
@@ -38,10 +39,9 @@ def settled(
 def signs(path: Path) -> Signs | None:
     """What tells that a file changed; None where it cannot be looked at."""
     try:
-        status = path.stat()
+        return *signs_of(path), path.stat().st_ino
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _sidecar(path: Path, ending: str) -> bool:

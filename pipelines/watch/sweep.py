@@ -20,7 +20,7 @@ from pipelines.study.controls import join_controls
 from pipelines.study.model import Study, load_study
 from pipelines.study.samples import ImageRow, Samples, join_samples
 from pipelines.tables import write_text
-from pipelines.watch.look import Look, look_at
+from pipelines.watch.look import Look, image_files, look_at
 
 SHOWN = 5
 
@@ -148,10 +148,14 @@ def _move_parts(look: Look, folder: Path, layout: Layout) -> None:
             if place(old).is_dir() and not place(new).exists():
                 place(old).rename(place(new))
         layout.qc(old).unlink(missing_ok=True)
-        known = [FileStamp(**entry) for entry in part["files"]]
-        row = rows[new]
-        paths = dict.fromkeys([*row.files.values(), *([row.truth] if row.truth else [])])
-        stamps = [asdict(stamp(path, folder, known)) for path in paths]
+        for name in ("nuclei", "cells"):
+            if layout.corrected(old, name).is_file():
+                layout.corrected(old, name).rename(layout.corrected(new, name))
+        row, before = rows[new], part["files"]
+        known = [FileStamp(**entry) for entry in before]
+        paths = image_files(row)
+        images = [asdict(stamp(path, folder, known, row.place)) for path in paths]
+        stamps = [*images, *before[len(paths) :]]
         write_text(
             layout.marker(new), json.dumps({**part, "image_id": new, "files": stamps}, indent=1)
         )

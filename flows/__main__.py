@@ -1,0 +1,5 @@
+"""`python -m flows` is `senescope`."""
+
+from flows.cli import main
+
+main()

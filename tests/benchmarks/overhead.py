@@ -1,0 +1,108 @@
+"""What the flow costs on top of the work, an image: plain, in threads, on Dask.
+
+    python -m tests.benchmarks.overhead --images 200 [--images-per-task 4] [--workers 2]
+
+The work is a sleep, so that what is left of the time is the overhead: wall time less the work of
+one worker, over the images. `plain` is the pool of `senescope run`; `threads` and `dask` are the
+flow's hands, with a Prefect server that this process starts. share_at_5_s is the overhead of an
+image over 5 s of work. `--images 10000 --images-per-task 1` is the load test of 10,000 tasks.
+"""
+
+import argparse
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import dask
+from prefect import flow
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.hands import open_hands
+from flows.parameters import How
+from pipelines.run.task import ImageOutcome, ImageTask, lost_image
+from pipelines.run.workers import Workers
+from pipelines.study.compute import Compute
+from pipelines.study.model import parse_study
+from pipelines.study.samples import ImageRow
+from tests.cheap import STUDY
+from tests.fake_image import WORK_S, fake_work
+
+
+def main() -> None:
+    arguments = _arguments()
+    tasks = _tasks(arguments.images)
+    importlib.import_module("tests.fake_work")
+    dask.config.set({"distributed.worker.preload": ["tests.fake_work"]})
+    result = {"plain": _measured(_plain, tasks, arguments)}
+    with prefect_test_harness(server_startup_timeout=180):
+        result["threads"] = _measured(_flow(on_dask=False), tasks, arguments)
+        if not arguments.no_dask:
+            result["dask"] = _measured(_flow(on_dask=True), tasks, arguments)
+    chosen = {name: getattr(arguments, name) for name in ("images", "images_per_task", "workers")}
+    print(json.dumps({**chosen, **result}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--images-per-task", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--no-dask", action="store_true", help="prefect-dask is not installed")
+    return parser.parse_args()
+
+
+Run = Callable[[Sequence[ImageTask], argparse.Namespace], Iterable[ImageOutcome]]
+
+
+def _measured(run: Run, tasks: Sequence[ImageTask], arguments: argparse.Namespace) -> dict:
+    few = tasks[: 2 * arguments.workers]
+    list(run(few, arguments))  # imports, servers and clusters start
+    start = time.perf_counter()
+    done = len(list(run(few, arguments)))
+    fixed = time.perf_counter() - start - done * WORK_S / arguments.workers
+    start = time.perf_counter()
+    assert len(list(run(tasks, arguments))) == len(tasks)
+    seconds = time.perf_counter() - start
+    work = len(tasks) * WORK_S / arguments.workers
+    ms = 1000 * arguments.workers * (seconds - work - fixed) / len(tasks)
+    print(f"{run.__name__}: {seconds:.1f} s, {fixed:.1f} s of them to start, {ms:.1f} ms an image")
+    return {
+        "ms_per_image": round(ms, 2),
+        "share_at_5_s": round(ms / 5000, 5),
+        "start_s": round(fixed, 2),
+    }
+
+
+def _plain(tasks: Sequence[ImageTask], arguments: argparse.Namespace) -> Iterable[ImageOutcome]:
+    return Workers(fake_work, lost_image, arguments.workers).map(tasks)
+
+
+def _flow(*, on_dask: bool) -> Run:
+    def run(tasks: Sequence[ImageTask], arguments: argparse.Namespace) -> list[ImageOutcome]:
+        how = How(
+            workers=arguments.workers, images_per_task=arguments.images_per_task, dask=on_dask
+        )
+        outcomes: list[ImageOutcome] = []
+
+        @flow(name="overhead")
+        def measuring() -> None:
+            with open_hands(Compute(), how) as hands:
+                outcomes.extend(hands.measure(tasks, lambda _: None))
+
+        measuring()
+        return outcomes
+
+    run.__name__ = "dask" if on_dask else "threads"
+    return run
+
+
+def _tasks(count: int) -> list[ImageTask]:
+    study = parse_study(STUDY, "overhead")
+    rows = [ImageRow(f"f{i:05d}", {}, None, {}) for i in range(count)]
+    return [ImageTask(row, study, Path("."), Path("."), "", "") for row in rows]
+
+
+if __name__ == "__main__":
+    main()

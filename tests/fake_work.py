@@ -1,0 +1,6 @@
+"""Imported by a process, this makes its measuring of an image a sleep; Dask workers preload it."""
+
+from flows import tasks
+from tests.fake_image import fake_work
+
+tasks.work_on = fake_work
