@@ -104,7 +104,7 @@ def gate_histogram(
         svg = inline_svg(figure, key, describe(drawn, quantity))
     beyond = int(((values < edges[0]) | (values > edges[-1])).sum())
     note = f"{beyond:,} of {values.size:,} cells lie beyond the axis." if beyond else ""
-    return Drawing(svg, note, wide=False)
+    return Drawing(svg, note, wide=False, figure=figure)
 
 
 def linear_width(values: Values, skewed: float) -> float | None:

@@ -19,7 +19,8 @@ from markupsafe import Markup
 from pipelines.errors import SenescopeError
 from pipelines.report.bleed_through import bleed_through_table
 from pipelines.report.comparisons import result_sentences, statistics_table
-from pipelines.report.data import RunData, read_run
+from pipelines.report.data import RunData, read_run, readable
+from pipelines.report.figure_files import write_figures
 from pipelines.report.flags import cell_flags_table, excluded_cells
 from pipelines.report.gallery import Gallery, gallery
 from pipelines.report.gates import gate_figures
@@ -41,6 +42,7 @@ from pipelines.report.tables import (
     thresholds_table,
 )
 from pipelines.report.together import together_figure
+from pipelines.run.layout import Layout
 from pipelines.tables import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -97,6 +99,12 @@ class RunView:
     settings_text: str
 
     @property
+    def all_figures(self) -> list[OutcomeFigure]:
+        """In the order of the page."""
+        apart = [figure for figure in (self.together, self.counts) if figure is not None]
+        return [*self.figures, *self.power, *self.gates, *apart]
+
+    @property
     def sections(self) -> list[tuple[str, str]]:
         """Anchors and headings of the sections that this run has, in their order."""
         present = (
@@ -151,6 +159,8 @@ def build_report(runs: Sequence[Path], output: Path, title: str | None = None) -
         script_hash=digest,
     )
     write_text(output, html)
+    for run, view in zip(data, views, strict=True):
+        write_figures(view.all_figures, Layout(run.folder).figures)
     return output
 
 
@@ -168,7 +178,7 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
     return RunView(
         anchor=anchor,
         title=run.title,
-        intro=str(run.study.get("description") or ""),
+        intro=_question(run),
         summary=_summary([run]),
         problems=run.problems,
         failures=failures_table(run),
@@ -214,6 +224,20 @@ def _summary(runs: Sequence[RunData]) -> str:
     failed = sum(_failed(run) for run in runs)
     ending = f"{_count(failed, 'image')} failed" if failed else "no image failed"
     return f"{', '.join(filter(None, parts))}; {cells} measured; {ending}."
+
+
+def _question(run: RunData) -> str:
+    """What the study compares, with what as the n; empty where it compares nothing."""
+    settings = run.provenance.get("settings")
+    design = settings.get("statistics") if isinstance(settings, dict) else None
+    if not isinstance(design, dict) or not design.get("factors"):
+        return ""
+    outcomes = ", ".join(readable(name) for name in run.listed("outcomes"))
+    factors = " and ".join(readable(name) for name in design["factors"])
+    reference = ", ".join(f"{k} {v}" for k, v in (design.get("reference") or {}).items())
+    against = f", against {reference}" if reference else ""
+    asked = f"Does {outcomes} differ by {factors}{against}?" if outcomes else f"By {factors}."
+    return f"{asked} The {readable(str(design.get('unit')))} is the n."
 
 
 def _failed(run: RunData) -> int:

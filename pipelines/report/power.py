@@ -76,7 +76,7 @@ def _figure(run: RunData, rows: pl.DataFrame, key: str) -> OutcomeFigure:
         "find at p < 0.05, from how much units, images and cells vary in this study."
     )
     note = f"SD of each level: {first['components']}. {_capital(first['note'])}"
-    return OutcomeFigure(_name(first), meaning, Drawing(svg, "", wide=False), note)
+    return OutcomeFigure(_name(first), meaning, Drawing(svg, "", wide=False, figure=figure), note)
 
 
 def _draw(axes: Axes, curve: pl.DataFrame, scale: float, index: int) -> None:
@@ -101,7 +101,7 @@ def _scale(rows: pl.DataFrame, *, share: bool) -> tuple[float, str]:
     mean = abs(float(rows["mean"][0] or 0))
     if mean == 0:
         return 1.0, "difference found"
-    return 100.0 / mean, "difference found (% of the reference’s mean)"
+    return 100.0 / mean, "difference found (% of mean)"
 
 
 def _numbers(rows: pl.DataFrame, column: str, units: str, scale: float) -> pl.Series:

@@ -5,7 +5,7 @@ small and pale, the mean of each unit (donor, animal, well) large, because the u
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import matplotlib
 import numpy as np
@@ -39,11 +39,12 @@ MAX_LEVELS_NARROW = 8
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """An ``<svg>`` element, what it leaves out in words, and whether it wants the full width."""
+    """An ``<svg>`` element, what it leaves out, whether it wants the full width, what drew it."""
 
     svg: str
     note: str
     wide: bool
+    figure: Figure | None = field(default=None, compare=False, repr=False)
 
 
 def superplot(
@@ -80,7 +81,7 @@ def superplot(
         _label(axes, units, quantity, groups, places)
         _add_legend(figure, entries)
         svg = inline_svg(figure, key, describe(units, quantity, groups))
-    return Drawing(svg, note, wide)
+    return Drawing(svg, note, wide, figure)
 
 
 def describe(units: pl.DataFrame, quantity: Quantity, groups: Groups) -> str:

@@ -119,7 +119,7 @@ def _draw(
         _label_rows(below, markers, len(shown))
         _legend(figure, groups)
         svg = inline_svg(figure, key, _describe(units, shown, groups))
-    return Drawing(svg, "", wide)
+    return Drawing(svg, "", wide, figure)
 
 
 def _draw_bars(axes: Axes, rows: pl.DataFrame, place: int, groups: Sequence[str]) -> None:

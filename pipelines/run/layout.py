@@ -47,6 +47,11 @@ class Layout:
         """The report."""
         return self.root / "report.html"
 
+    @property
+    def figures(self) -> Path:
+        """The report's figures as SVG and PDF."""
+        return self.root / "figures"
+
     def light(self, channel: str) -> Path:
         """Light over the field, estimated; see `measurements.illumination`."""
         return self.root / "illumination" / f"{channel}.tif"
