@@ -237,6 +237,7 @@ class ExportFormat(StrEnum):
     """What cells can be exported to."""
 
     CSV = "csv"
+    SAMPLES = "samples"
     FCS = "fcs"
     ANNDATA = "anndata"
 
@@ -244,7 +245,9 @@ class ExportFormat(StrEnum):
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
-    to: Annotated[ExportFormat, typer.Option(help="csv: R, Prism, Excel; fcs: cytometry.")],
+    to: Annotated[
+        ExportFormat, typer.Option(help="csv, samples: R, Prism, Excel; fcs: cytometry.")
+    ],
     output: OutputFolder = None,
     by: Annotated[
         str | None, typer.Option(help="fcs: one file for each value, e.g. image_id; else a unit.")

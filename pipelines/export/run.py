@@ -7,7 +7,7 @@ from typing import Literal
 from pipelines.export.source import Source, read_source
 from pipelines.tables import definition_rows, write_csv
 
-Format = Literal["csv", "fcs", "anndata"]
+Format = Literal["csv", "samples", "fcs", "anndata"]
 
 
 def export_run(
@@ -27,7 +27,7 @@ def export_run(
         output: folder to write to; ``export`` in the run's own where None.
         by: for FCS, the column that parts the files; the unit where None.
         columns: for FCS, patterns of the columns wanted.
-        decimal_comma: for CSV, 1,5 instead of 1.5.
+        decimal_comma: for CSV and samples, 1,5 instead of 1.5.
 
     Returns:
         Sentences: what was written where, and what to bear in mind.
@@ -40,6 +40,8 @@ def export_run(
     place = output or folder / "export"
     if to == "csv":
         return _csv(source, place, decimal_comma=decimal_comma)
+    if to == "samples":
+        return _samples(source, place, decimal_comma=decimal_comma)
     if to == "fcs":
         return _fcs(source, place / "fcs", by, columns)
     return _anndata(source, place / "cells.h5ad")
@@ -62,6 +64,23 @@ def _csv(source: Source, place: Path, *, decimal_comma: bool) -> list[str]:
         said.append(
             f"Excel turns these into dates or numbers when it opens the file: "
             f"{', '.join(done.changed)}. Use Data > From Text/CSV there, and Text as their type."
+        )
+    return said
+
+
+def _samples(source: Source, place: Path, *, decimal_comma: bool) -> list[str]:
+    from pipelines.export.samples import write_samples
+
+    done = write_samples(source, place, decimal_comma=decimal_comma)
+    said = [f"One row a unit: {', '.join(map(str, done.samples))}"]
+    if done.prism:
+        said.append(f"One column a group, for Prism: {', '.join(map(str, done.prism))}")
+    if done.left_out:
+        said.append(f"In no table of samples: {', '.join(done.left_out)}.")
+    if done.changed:
+        said.append(
+            f"Excel turns these into dates or numbers: {', '.join(done.changed)}. Use Data > From "
+            "Text/CSV there, and Text as their type."
         )
     return said
 
