@@ -275,6 +275,7 @@ class Assay(StrEnum):
     FOCI = "foci"
     BETA_GAL = "beta_gal"
     REPORTERS = "reporters"
+    TISSUE = "tissue"
     SLIDE = "slide"
 
 

@@ -38,6 +38,7 @@ from pipelines.run.reporters import (
     raised_gates,
     report_reporters,
 )
+from pipelines.run.spread import write_spread
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
 from pipelines.statistics import (
     POWER_COLUMNS,
@@ -133,6 +134,7 @@ def gather(
     tables |= write_levels(checked, parts, layout, gates)
     tables |= _write_statistics(reported.study, layout)
     tables |= write_together(checked, parts, layout, gates)
+    tables |= write_spread(checked, layout)
     thresholds = [*gates.rows(), *foci_thresholds]
     _write_table(layout.table("thresholds"), thresholds, THRESHOLD_COLUMNS)
     _write_table(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)

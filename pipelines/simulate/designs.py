@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from pipelines.simulate.beta_gal import BetaGalSettings, simulate_beta_gal
+from pipelines.simulate.cells import CellShape
 from pipelines.simulate.foci import FociSettings, simulate_foci
 from pipelines.simulate.nuclei import NucleiSettings
 from pipelines.simulate.optics import Optics, bleed_through_matrix
@@ -98,12 +99,30 @@ def reporter_base() -> ReporterSettings:
     )
 
 
-def reporter_samples(design: StudyDesign, seed: int) -> list[Sample]:
+def tissue_base() -> ReporterSettings:
+    """Settings of the tissue study: small cells that touch, a field of 420 µm."""
+    base = reporter_base()
+    return replace(
+        base,
+        scene=replace(base.scene, height=1300, width=1300),
+        nuclei=replace(base.nuclei, count=420, area_um2=42.0, min_gap_um=5.0, elongation=1.4),
+        cells=CellShape(8.0, 2.0, (3, 6), 0.15),
+    )
+
+
+def tissue_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan sections of tissue: the animals of `reporter_samples`, cells side by side."""
+    return reporter_samples(design, seed, tissue_base())
+
+
+def reporter_samples(
+    design: StudyDesign, seed: int, base: ReporterSettings | None = None
+) -> list[Sample]:
     """Plan reporter images: animals without doxycycline, with vehicle, and with an inhibitor.
 
     Primary cells appear with doxycycline; the inhibitor of the IL-1 receptor halves the secondary.
     """
-    base = reporter_base()
+    base = base or reporter_base()
     arms = (
         ("none", "none", 0.0, 0.0),
         ("yes", "vehicle", 1.0, 1.0),
@@ -160,6 +179,7 @@ def _donors(design: StudyDesign, seed: int) -> list[tuple[str, dict[str, str], f
 def study_file(assay: str) -> dict[str, object]:
     """Give the content of the study file of ``foci``, ``beta_gal`` or ``reporters``."""
     parts = {"foci": _foci_study, "beta_gal": _beta_gal_study, "reporters": _reporter_study}
+    parts["tissue"] = _tissue_study
     return {
         "study": f"simulated-{assay.replace('_', '-')}",
         "title": f"Simulated {assay} study with known truth (no real cells)",
@@ -226,6 +246,22 @@ def _reporter_study() -> dict[str, object]:
             "outcomes": ["reporter_class_secondary", "p21_positive"],
         },
     }
+
+
+def _tissue_study() -> dict[str, object]:
+    """What is measured in sections of tissue: reporters, and how p21 spreads."""
+    study = _reporter_study()
+    spread = {
+        "type": "neighbours",
+        "name": "p21_spread",
+        "source": {"reporter_class": ["primary", "double"]},
+        "response": "p21_positive",
+        "rings_um": [0, 15, 30, 60],
+    }
+    nuclei = {"nuclei": _nuclei(8), "cells": {"method": "expand", "distance_um": 3}}
+    measured = study["measurements"]
+    assert isinstance(measured, list)
+    return study | {"segmentation": nuclei, "measurements": [*measured, spread]}
 
 
 def _nuclei(diameter_um: int) -> dict[str, object]:

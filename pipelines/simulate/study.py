@@ -19,10 +19,17 @@ from pipelines.simulate.designs import (
     reporter_base,
     reporter_samples,
     study_file,
+    tissue_base,
+    tissue_samples,
 )
 from pipelines.simulate.files import write_image, write_labels, write_tables
 from pipelines.simulate.randomness import part_rng
-from pipelines.simulate.reporters import DYES, reporter_controls, simulate_reporters
+from pipelines.simulate.reporters import (
+    DYES,
+    ReporterSettings,
+    reporter_controls,
+    simulate_reporters,
+)
 from pipelines.simulate.scene import Simulated, Table
 from pipelines.study.controls import STAINED, UNLABELLED
 
@@ -31,12 +38,14 @@ ASSAYS: Mapping[str, Plan] = {
     "beta_gal": beta_gal_samples,
     "foci": foci_samples,
     "reporters": reporter_samples,
+    "tissue": tissue_samples,
 }
 # One file a group of channels: the sample table's column, and what the file holds.
 FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "beta_gal": {"image_rgb": ("rgb",), "image_dapi": ("dapi",)},
     "foci": {"image": ("dapi", "gh2ax")},
     "reporters": {"image": DYES},
+    "tissue": {"image": DYES},
 }
 
 README = """SIMULATED DATA: no real cells, no real donors.
@@ -53,6 +62,11 @@ truth/        what is known: one CSV a kind of object with the image's name in i
 """
 CONTROLS_LINE = """controls.csv  control images: DNA alone (unlabelled), or the dye `stained` too
 """
+# Studies that come with control images, and the settings of these.
+WITH_CONTROLS: Mapping[str, Callable[[], ReporterSettings]] = {
+    "reporters": reporter_base,
+    "tissue": tissue_base,
+}
 # Name of each control image of the reporter study, and what it is of.
 CONTROLS = {
     "control_unlabelled_1": "only_dapi",
@@ -113,8 +127,8 @@ def write_study(
         FieldToWrite(sample.name, sample.simulate, _image_seed(seed, number), assay, directory)
         for number, sample in enumerate(samples)
     ]
-    if assay == "reporters":
-        fields += _plan_controls(directory, seed)
+    if assay in WITH_CONTROLS:
+        fields += _plan_controls(directory, assay, seed)
     pool: Workers[FieldToWrite, tuple[str, Mapping[str, Table]]] = Workers(
         write_field, _lost, workers
     )
@@ -123,7 +137,7 @@ def write_study(
     _sample_table(assay, samples).write_csv(directory / "samples.csv")
     _truth_table(samples).write_csv(directory / "truth" / "samples.csv")
     readme = README.format(assay=assay, seed=seed)
-    readme += CONTROLS_LINE if assay == "reporters" else ""
+    readme += CONTROLS_LINE if assay in WITH_CONTROLS else ""
     (directory / "README.txt").write_text(readme, encoding="utf-8")
     path = directory / "study.yaml"
     content = yaml.safe_dump(study_file(assay), sort_keys=False, allow_unicode=True)
@@ -168,14 +182,14 @@ def _image_path(name: str, column: str) -> str:
     return f"images/{name}{column.removeprefix('image')}.ome.tif"
 
 
-def _plan_controls(directory: Path, seed: int) -> list[FieldToWrite]:
-    """Plan the control images of the reporter study, and write their list."""
-    settings = reporter_controls(reporter_base())
+def _plan_controls(directory: Path, assay: str, seed: int) -> list[FieldToWrite]:
+    """Plan the control images of a study of reporters, and write their list."""
+    settings = reporter_controls(WITH_CONTROLS[assay]())
     fields, rows = [], []
     for number, (name, control) in enumerate(CONTROLS.items()):
         simulate = partial(simulate_reporters, settings[control])
         image_seed = _image_seed(seed, 10**6 + number)
-        fields.append(FieldToWrite(name, simulate, image_seed, "reporters", directory))
+        fields.append(FieldToWrite(name, simulate, image_seed, assay, directory))
         stained = UNLABELLED if control == "only_dapi" else control.removeprefix("only_")
         rows.append({"image": _image_path(name, "image"), STAINED: stained})
     pl.DataFrame(rows).write_csv(directory / "controls.csv")

@@ -25,6 +25,7 @@ from pipelines.field.labels import Labels
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import ChannelLevels, Place, local_background
 from pipelines.study import Study
+from pipelines.study.neighbours import Neighbours
 from pipelines.study.settings import Intensity, Morphology
 
 BlockLevels = Mapping[str, GreyLevels]
@@ -172,7 +173,7 @@ def _whole(slide: SlideImage) -> Box:
 
 def _check(study: Study) -> None:
     for measurement in study.measurements:
-        if not isinstance(measurement, Morphology | Intensity):
+        if not isinstance(measurement, Morphology | Intensity | Neighbours):
             raise StudyError(
                 f"measurements: {measurement.type} is not measured on slides yet, only morphology "
                 "and intensity are"

@@ -14,6 +14,7 @@ from pipelines.study.design import design_problems
 from pipelines.study.illumination import illumination_problems
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study, load_study
+from pipelines.study.neighbours_check import neighbours_problems
 from pipelines.study.problems import Problem, error, warning
 from pipelines.study.reporters import Reporters
 from pipelines.study.reporters_check import reporter_problems
@@ -84,6 +85,7 @@ def check_study(path: Path, *, among: frozenset[str] | None = None) -> Checked:
     problems += beta_gal_problems(study, samples, folder)
     problems += design_problems(study, samples)
     problems += reporter_problems(study, samples, controls)
+    problems += neighbours_problems(study)
     opened = _opened(study, (*samples.rows, *controls.rows))
     problems += _image_problems(opened)
     slides = frozenset(

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipelines.study.base import ChannelName, Lengths, NonNegative, Positive, Scalar, Settings
+from pipelines.study.neighbours import Neighbours
 from pipelines.study.reporters import Reporters
 from segmentation.catalogue import known_model_names
 
@@ -236,5 +237,6 @@ class BetaGal(Settings):
 
 
 Measurement = Annotated[
-    Morphology | Intensity | Foci | Chromatin | BetaGal | Reporters, Field(discriminator="type")
+    Morphology | Intensity | Foci | Chromatin | BetaGal | Reporters | Neighbours,
+    Field(discriminator="type"),
 ]

@@ -5,6 +5,7 @@ from math import prod
 
 from pipelines.images import Field
 from pipelines.study.model import Study
+from pipelines.study.neighbours import Neighbours
 from pipelines.study.problems import Problem, error
 from pipelines.study.settings import CellposeCells, Intensity, Morphology
 
@@ -31,7 +32,7 @@ def slide_problems(study: Study, slides: Mapping[str, object]) -> list[Problem]:
     asked = [
         (f"measurements.{i}", f"{m.type} is not measured on slides, only morphology and intensity")
         for i, m in enumerate(study.measurements)
-        if not isinstance(m, Morphology | Intensity)
+        if not isinstance(m, Morphology | Intensity | Neighbours)
     ]
     if study.segmentation.nuclei is None or isinstance(study.segmentation.cells, CellposeCells):
         asked.append(

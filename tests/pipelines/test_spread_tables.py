@@ -1,0 +1,153 @@
+"""Spread in a study: settings, units from their sections, groups from units, and the report."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from measurements.columns import Column
+from pipelines.errors import StudyError
+from pipelines.run.layout import Layout
+from pipelines.run.spread import SpreadDesign, chosen, spread_rows
+from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
+from pipelines.simulate.tissue import TissueSettings, simulate_tissue
+from pipelines.study.model import parse_study
+from pipelines.study.neighbours import Neighbours
+from pipelines.study.neighbours_check import neighbours_problems
+
+ANIMAL, ARM = (Column(name, "", "str", name, "sample table") for name in ("animal", "arm"))
+DESIGN = SpreadDesign([ARM, ANIMAL], ["arm"], ["debris"], {"arm": "vehicle"})
+ASKED = Neighbours(
+    type="neighbours",
+    source={"reporter_class": ("primary", "double")},
+    response="p21_positive",
+    contact_um=20,
+    shifts=39,
+)
+
+
+def sections(animal, arm, seeds, effect):
+    settings = TissueSettings(height_um=600, width_um=600, effect=effect, patch_strength=0.5)
+    for seed in seeds:
+        tissue = simulate_tissue(settings, seed)
+        n = len(tissue.positions_um)
+        yield pl.DataFrame(
+            {
+                "image_id": [f"{animal}_{seed}"] * n,
+                "animal": [animal] * n,
+                "arm": [arm] * n,
+                "cell_y_um": tissue.positions_um[:, 0],
+                "cell_x_um": tissue.positions_um[:, 1],
+                "reporter_class": np.where(tissue.source, "primary", "negative"),
+                "p21_positive": tissue.response,
+                "debris": np.zeros(n, bool),
+            }
+        )
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory):
+    layout = Layout(tmp_path_factory.mktemp("spread"))
+    layout.cells.parent.mkdir(parents=True)
+    frames = [
+        *sections("V1", "vehicle", (1, 2), 0.8),
+        *sections("V2", "vehicle", (3,), 0.8),
+        *sections("B1", "blocked", (4,), 0.0),
+    ]
+    bare = frames[-1].with_columns(
+        pl.lit("B2").alias("animal"), pl.lit("B2_9").alias("image_id"),
+        pl.lit("negative").alias("reporter_class"),
+    )  # fmt: skip
+    pl.concat([*frames, bare]).write_parquet(layout.cells)
+    return layout
+
+
+@pytest.fixture(scope="module")
+def tables(layout):
+    spread, rings = spread_rows(layout, ASKED, DESIGN)
+    return pl.DataFrame(spread, infer_schema_length=None), pl.DataFrame(rings)
+
+
+def test_each_animal_has_one_estimate_from_its_sections(tables):
+    spread, _ = tables
+    first = spread.filter(pl.col("animal") == "V1", pl.col("within_um") == 30)
+    assert first.height == 1
+    assert first["n_sections"][0] == 2
+    assert first["difference"][0] > 0.1
+    assert first["ci_low"][0] < first["difference"][0] < first["ci_high"][0]
+    assert first["p_any"][0] <= 0.05
+    assert first["contact_um"][0] == 20
+
+
+def test_groups_are_means_of_animals_and_a_single_animal_has_no_p(tables):
+    spread, _ = tables
+    at = spread.filter(pl.col("within_um") == 30)
+    units = at.filter(pl.col("level") == "unit", pl.col("arm") == "vehicle")["difference"]
+    group = at.filter(pl.col("level") == "group", pl.col("arm") == "vehicle")
+    assert group["difference"][0] == pytest.approx(units.mean())
+    assert group["n_units"][0] == 2
+    assert group["p"][0] is not None
+    alone = at.filter(pl.col("level") == "group", pl.col("arm") == "blocked")
+    assert alone["n_units"][0] == 1
+    assert alone["p"][0] is None
+
+
+def test_an_animal_without_sources_is_a_row_that_says_so(tables):
+    spread, _ = tables
+    bare = spread.filter(pl.col("animal") == "B2")
+    assert bare.height == 1
+    assert bare["n_sections_used"][0] == 0
+    assert "0 sources" in bare["note"][0]
+    assert bare["difference"][0] is None
+
+
+def test_rings_share_out_the_responders(tables):
+    spread, rings = tables
+    mine = rings.filter(pl.col("animal") == "V1")
+    n = spread.filter(pl.col("animal") == "V1")["n_responders"][0]
+    assert mine["n"].sum() == n
+    assert mine["contact"].to_list() == [True, True, False, False, False, False]
+    near, far = mine["fraction"][2], mine["fraction"][4]
+    assert near > far
+
+
+def test_every_written_column_is_defined(tables):
+    for frame, columns in zip(tables, (SPREAD_COLUMNS, RING_COLUMNS), strict=True):
+        assert set(frame.columns) <= {c.name for c in columns} | {"animal", "arm"}
+
+
+def test_cells_are_chosen_by_all_columns_and_missing_values_are_not():
+    cells = pl.DataFrame({"a": ["x", "y", None], "b": [True, True, True]})
+    kept = cells.select(chosen({"a": ("x", "z"), "b": True}).alias("k"))["k"]
+    assert kept.to_list() == [True, False, False]
+    assert cells.select(pl.col("a"), chosen({}).alias("k"))["k"].to_list() == [True] * 3
+
+
+def test_a_column_that_is_not_there_is_named(layout):
+    asked = ASKED.model_copy(update={"response": "p21_positiv"})
+    with pytest.raises(StudyError, match="p21_positive"):
+        spread_rows(layout, asked, DESIGN)
+
+
+STUDY = """
+study: s
+samples: samples.csv
+channels: {{dapi: 0, gfp: 1, mcherry: 2}}
+segmentation: {{nuclei: {{channel: dapi, diameter_um: 9}}}}
+measurements:
+  - {{type: reporters, channels: [mcherry, gfp], bleed_through: c.csv}}
+  - {{type: neighbours, source: {{reporter_class: mcherry}}, response: gfp_positive{more}}}
+{rest}
+"""
+
+
+def test_the_check_asks_for_places_and_warns_of_doubles_as_responders():
+    study = parse_study(STUDY.format(more="", rest=""), "study.yaml")
+    found = neighbours_problems(study)
+    assert [p.level for p in found] == ["error", "warning"]
+    assert "mcherry_gfp" in found[1].message
+
+
+def test_rings_that_do_not_rise_and_a_wide_contact_are_refused():
+    for more in (", rings_um: [0, 20, 10]", ", contact_um: 500"):
+        with pytest.raises(StudyError, match="rings_um"):
+            parse_study(STUDY.format(more=more, rest=""), "study.yaml")
