@@ -24,6 +24,8 @@ CSV_TABLES = (
     "columns",
     "copositivity",
     "marker_pairs",
+    "spread",
+    "spread_rings",
 )
 MISSING = "–"
 SEPARATOR = " · "

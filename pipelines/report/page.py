@@ -27,6 +27,7 @@ from pipelines.report.gates import gate_figures
 from pipelines.report.methods import methods_text
 from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
 from pipelines.report.power import power_figures, power_sentences
+from pipelines.report.spread import spread_figures
 from pipelines.report.tables import (
     Table,
     failures_table,
@@ -76,6 +77,7 @@ class RunView:
     thresholds: Table | None
     gates: list[OutcomeFigure]
     together: OutcomeFigure | None
+    spread: list[OutcomeFigure]
     pairs: Table | None
     bleed_through: Table | None
     quality: Table | None
@@ -113,6 +115,7 @@ class RunView:
             ("outcomes", "Outcomes", self.figures),
             ("statistics", "Statistics", self.statistics),
             ("power", "Power", self.plans),
+            ("spread", "Spread", self.spread),
             ("gates", "Gates", self.gates or self.thresholds),
             (
                 "quality",
@@ -187,6 +190,7 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         thresholds=thresholds_table(run),
         gates=gate_figures(run, anchor),
         together=together_figure(run, f"{anchor}-t"),
+        spread=spread_figures(run, f"{anchor}-s"),
         pairs=pairs_table(run),
         bleed_through=bleed_through_table(run),
         quality=quality_table(run),

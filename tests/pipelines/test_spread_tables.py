@@ -6,6 +6,8 @@ import pytest
 
 from measurements.columns import Column
 from pipelines.errors import StudyError
+from pipelines.report.data import read_run
+from pipelines.report.spread import spread_figures
 from pipelines.run.layout import Layout
 from pipelines.run.spread import SpreadDesign, chosen, spread_rows
 from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
@@ -13,6 +15,7 @@ from pipelines.simulate.tissue import TissueSettings, simulate_tissue
 from pipelines.study.model import parse_study
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.neighbours_check import neighbours_problems
+from tests.pipelines.test_report import make_run
 
 ANIMAL, ARM = (Column(name, "", "str", name, "sample table") for name in ("animal", "arm"))
 DESIGN = SpreadDesign([ARM, ANIMAL], ["arm"], ["debris"], {"arm": "vehicle"})
@@ -126,6 +129,17 @@ def test_a_column_that_is_not_there_is_named(layout):
     asked = ASKED.model_copy(update={"response": "p21_positiv"})
     with pytest.raises(StudyError, match="p21_positive"):
         spread_rows(layout, asked, DESIGN)
+
+
+def test_the_report_draws_the_rings_and_says_them_in_words(tables, tmp_path):
+    folder = make_run(tmp_path)
+    _, rings = tables
+    rings.write_csv(Layout(folder).table("spread_rings"))
+    figures = spread_figures(read_run(folder), "k")
+    assert [figure.title for figure in figures] == ["spread"]
+    assert "Share of cells that respond by distance" in figures[0].drawing.svg
+    Layout(folder).table("spread_rings").unlink()
+    assert spread_figures(read_run(folder), "k") == []
 
 
 STUDY = """
