@@ -91,16 +91,64 @@ def sweep(study: StudyFile, output: OutputFolder = None, workers: Workers = None
 
 
 @app.command()
-def check(study: StudyFile) -> None:
+def check(
+    study: StudyFile,
+    diameter: Annotated[
+        bool,
+        typer.Option("--diameter", help="Also measure the objects' diameter in three images."),
+    ] = False,
+) -> None:
     """Find everything that is wrong with a study before anything is computed."""
     with errors_for_people():
         from pipelines.console import print_check
         from pipelines.study.check import check_study
 
         checked = check_study(study)
+        if diameter:
+            from dataclasses import replace
+
+            from pipelines.inspection.diameter import diameter_problems
+
+            found = (*checked.problems, *diameter_problems(checked))
+            checked = replace(checked, problems=found)
         print_check(checked)
     wrong = any(problem.level == "error" for problem in checked.problems)
     raise typer.Exit(STUDY_WRONG if wrong else 0)
+
+
+@app.command("inspect")
+def inspect_(
+    image: Annotated[Path, typer.Argument(metavar="FILE", help="Any image that can be read.")],
+    scene: Annotated[
+        str | None, typer.Option("--scene", "-s", help="Name or number from 0; else the first.")
+    ] = None,
+    time: Annotated[int, typer.Option(min=0, help="Time point, from 0.")] = 0,
+    channel: Annotated[
+        str | None,
+        typer.Option("--channel", "-c", help="Whose objects are measured; else the first."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="That finds the objects.")
+    ] = "compact",
+    diameter: Annotated[
+        bool, typer.Option(help="Measure the diameter of the objects: some seconds.")
+    ] = True,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", "-p", help="PNG; else NAME_inspect.png here.")
+    ] = None,
+) -> None:
+    """Show what a file holds: scenes, axes, channels, sizes, grey values, a picture, a diameter."""
+    with errors_for_people():
+        from pipelines.inspection.console import inspect_file
+
+        inspect_file(
+            image,
+            scene=scene,
+            time=time,
+            channel=channel,
+            model=model if diameter else "",
+            picture=picture or Path(f"{image.name.split('.')[0]}_inspect.png"),
+        )
 
 
 @app.command()

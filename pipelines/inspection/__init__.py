@@ -1,0 +1,1 @@
+"""What a file holds, for a person who is about to write a study."""
