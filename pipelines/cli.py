@@ -33,7 +33,16 @@ Workers = Annotated[
 
 def main() -> None:
     """Entry point of the `senescope` command."""
-    app()
+    try:
+        app()
+    except ImportError as error:
+        from pipelines.clash import explanation
+
+        clash = explanation()
+        if not clash:
+            raise
+        typer.secho(f"{error}. {clash}", err=True, fg=typer.colors.RED)
+        sys.exit(STUDY_WRONG)
 
 
 @app.callback(invoke_without_command=True)
@@ -367,7 +376,10 @@ def demo(
 @contextmanager
 def errors_for_people() -> Iterator[None]:
     """Print an error that was written for the user without a traceback, and leave with code 2."""
+    from pipelines.clash import refuse_strangers
+
     try:
+        refuse_strangers()
         yield
     except SenescopeError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
