@@ -61,7 +61,7 @@ def _menu(pages: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
     menu: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}
     for name, text in pages.items():
         section = name.rpartition("/")[0]
-        menu[section].append((_html(name), _title(text)))
+        menu[section].append((_html(name), _title(text).replace("`", "")))
     for links in menu.values():
         links.sort(key=lambda link: (link[0] != "index.html", link[1]))
     return menu
@@ -102,7 +102,8 @@ def _study() -> str:
 
 
 def _row(key: str, about: dict[str, Any], needed: bool) -> str:
-    default = "**needed**" if needed else f"`{about.get('default', '')}`"
+    given = about.get("default")
+    default = "**needed**" if needed else "" if given in (None, "") else f"`{given}`"
     return f"| `{key}` | {_kind(about)} | {default} | {_cell(about.get('description', ''))} |"
 
 
