@@ -30,7 +30,7 @@ class Diameter:
 
     Attributes:
         px: median diameter of the objects, that of a disc of their area.
-        low_px: lower end of its 95 % interval.
+        low_px: lower end of its 95 % interval; see `propose_diameter`.
         high_px: upper end.
         n_objects: objects that were measured.
     """
@@ -71,7 +71,9 @@ def propose_diameter(image: NDArray[Any], model: Model) -> Diameter | None:
 
     The interval holds the median's own sampling error (1.2533 s / sqrt(n) of the logarithms, the
     standard error of a median of normal values) and by how much the last segmentation still
-    disagreed with the diameter that it was given.
+    disagreed with the diameter that it was given. It is that of the objects that the model found:
+    in 24 fields of fluorescent nuclei it held the annotated diameter in 19, and the proposal was
+    within 20 % of it in 21 (tests.benchmarks.diameter).
 
     Args:
         image: (y, x) grey values, or (y, x, 3).

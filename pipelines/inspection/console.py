@@ -96,6 +96,6 @@ def _print_diameter(console: Console, channel: Channel, model: str, pixel: float
     um = "" if pixel is None else f", {found.px * pixel:.1f} µm"
     console.print(
         f"Diameter of the objects in channel {escape(channel.name)}: {found.px:.1f} px{um} "
-        f"(95 % interval {found.low_px:.1f} to {found.high_px:.1f} px, {found.n_objects} objects, "
-        f"found by {escape(model)})"
+        f"({found.low_px:.1f} to {found.high_px:.1f} px, from {found.n_objects} objects that "
+        f"{escape(model)} found)"
     )
