@@ -170,11 +170,8 @@ def write_field(field: FieldToWrite) -> tuple[str, Mapping[str, Table]]:
     return field.name, simulated.truth
 
 
-def _lost(field: FieldToWrite) -> NoReturn:
-    raise SenescopeError(
-        f"the process that simulated {field.name} was killed, most likely because memory ran out; "
-        "simulate fewer images at a time (--workers 1)"
-    )
+def _lost(field: FieldToWrite, why: str) -> NoReturn:
+    raise SenescopeError(f"the process that simulated {field.name} {why}; try --workers 1")
 
 
 def _image_path(name: str, column: str) -> str:
