@@ -18,6 +18,7 @@ from pipelines.errors import BusyError, StudyError
 from pipelines.files import remove_leftovers
 from pipelines.run.layout import Layout
 
+LOCK = ".lock"
 _HELD = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 
 
@@ -39,9 +40,10 @@ def only_run(output: Path) -> Iterator[Path]:
         StudyError: the folder cannot be written.
     """
     root = output.resolve()
+    made = not root.exists()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        file = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        file = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise StudyError(
             f"The output folder {output} cannot be written: {error.strerror}"
@@ -55,6 +57,10 @@ def only_run(output: Path) -> Iterator[Path]:
     except OSError as error:
         raise StudyError(_failed(root, error)) from error
     finally:
+        if made and [path.name for path in root.iterdir()] == [LOCK]:
+            # A study that is wrong leaves nothing behind.
+            (root / LOCK).unlink()
+            root.rmdir()
         os.close(file)
 
 
