@@ -96,6 +96,6 @@ def _run(study: Path, output: Path) -> None:
         run_cheap(study, output)
 
 
-def _threshold(pixels, study, folder) -> Labels:
+def _threshold(pixels, *_) -> Labels:
     labels = label(np.asarray(pixels.planes["dna"]) > 100).astype(np.uint32)
     return Labels(labels, labels, None)

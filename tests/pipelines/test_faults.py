@@ -14,7 +14,7 @@ IMAGES = 10
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     study = write_cheap_study(folder / "study", IMAGES)
-    run_cheap(study, folder / "out")
+    assert run_cheap(study, folder / "out").n_images == IMAGES
     return study, folder / "out"
 
 
