@@ -98,8 +98,9 @@ def _scale(rows: pl.DataFrame, *, share: bool) -> tuple[float, str]:
     """Factor and axis label: points of per cent for fractions, else a share of the mean."""
     if share:
         return 100.0, "difference found (% points)"
-    mean = abs(float(rows["mean"][0] or 0))
-    if mean == 0:
+    mean = float(rows["mean"][0] or 0)
+    # A share of it says nothing where values lie on both sides of 0, such as an index.
+    if mean <= 0:
         return 1.0, "difference found"
     return 100.0 / mean, "difference found (% of mean)"
 

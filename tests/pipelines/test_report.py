@@ -453,3 +453,24 @@ def test_flagged_and_excluded_cells_are_counted(run, excluded):
     else:
         assert "No cell was left out: all 240 count" in words
     assert "p21 positive 7" not in words
+
+
+def test_a_plan_is_a_curve_and_a_sentence(run):
+    units = (2, 3, 6, 12, 50)
+    rows = [
+        {
+            "outcome": "gh2ax_foci_count", "within": "", "unit": "donor", "sampling": sampling,
+            "n_units": n, "n_images_per_unit": 2, "n_cells_per_image": 40,
+            "components": "donor 1; cell 2", "detectable_80": 4 / n,
+            "detectable_80_cautious": 6 / n, "mean": 4, "note": "few units",
+        }
+        for sampling in ("as in this study", "twice the images")
+        for n in units
+    ]  # fmt: skip
+    pl.DataFrame(rows).write_csv(run / "tables" / "power.csv")
+    text = Page(build_report([run], run / "report.html")).words()
+
+    assert "3 find 33.3 % (50 with a cautious SD)" in text.replace("\u2019", "'")
+    assert "in per cent of the reference" in text
+    assert "twice the images" in text
+    assert list((run / "figures").glob("*gh2ax_foci_count.pdf"))
