@@ -16,6 +16,8 @@ from pipelines.study.model import parse_study
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.neighbours_check import neighbours_problems
 from tests.pipelines.test_report import make_run
+from tests.reporter_studies import grid_labels, write_reporter_study
+from tests.studies import read_csv, run_here, times
 
 ANIMAL, ARM = (Column(name, "", "str", name, "sample table") for name in ("animal", "arm"))
 DESIGN = SpreadDesign([ARM, ANIMAL], ["arm"], ["debris"], {"arm": "vehicle"})
@@ -140,6 +142,33 @@ def test_the_report_draws_the_rings_and_says_them_in_words(tables, tmp_path):
     assert "Share of cells that respond by distance" in figures[0].drawing.svg
     Layout(folder).table("spread_rings").unlink()
     assert spread_figures(read_run(folder), "k") == []
+
+
+@pytest.mark.slow
+def test_a_run_leaves_both_tables_and_asks_anew_without_measuring_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.run.image.segment_field", lambda *_: grid_labels())
+    path, _ = write_reporter_study(tmp_path, more="statistics: {unit: animal, factors: [dox]}")
+    asked = (
+        "  - {type: neighbours, source: {reporter_class: [primary, double]}, "
+        "response: reporter_class_secondary, rings_um: [0, 20, 40], contact_um: 10, shifts: 19}\n"
+    )
+    before, after = path.read_text().split("statistics:")
+    path.write_text(f"{before}{asked}statistics:{after}")
+    run_here(path, tmp_path / "out")
+    layout = Layout(tmp_path / "out")
+    spread, rings = (read_csv(layout.table(name)) for name in ("spread", "spread_rings"))
+    units = [row for row in spread if row["level"] == "unit"]
+    assert {row["animal"] for row in units} == {f"A{k}{i}" for k in ("no", "dox") for i in range(4)}
+    assert [row["dox"] for row in spread if row["level"] == "group"]
+    assert {row["contact"] for row in rings} == {"True", "False"}
+    defined = {r["column"] for r in read_csv(layout.table("columns")) if r["table"] == "spread"}
+    assert defined == set(spread[0])
+    measured = times(tmp_path / "out" / "parts")
+    path.write_text(path.read_text().replace("shifts: 19", "shifts: 39"))
+    run_here(path, tmp_path / "out")
+    assert times(tmp_path / "out" / "parts") == measured
+    assert {row["n_shifts"] for row in read_csv(layout.table("spread"))} == {"39"}
+    assert "Spread" in layout.report.read_text(encoding="utf-8")
 
 
 STUDY = """
