@@ -149,7 +149,7 @@ def planted(n: int) -> dict[str, float | None]:
 
 def million(n_cells: int) -> dict[str, float]:
     """All statistics of one large section with its three classes."""
-    side = float(np.sqrt(n_cells * 144 * np.sqrt(3) / 2 / 0.74))
+    side = float(np.sqrt(n_cells * 144 * np.sqrt(3) / 2 / 0.65))
     section = read(replace(PLANTED, height_um=side, width_um=side), seed=1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     share = section.source.mean()
