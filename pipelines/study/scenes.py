@@ -59,6 +59,12 @@ def expand(rows: Sequence[ImageRow], chosen: Sequence[Chosen], columns: Sequence
         found = list(pool.map(_places, rows, chosen))
     parts = [part for part, _ in found]
     problems = [problem for _, problem in found if problem]
+    problems += [
+        f"{next(iter(row.files.values())).name} holds {len(part)} images, so one truth_nuclei "
+        "cannot be that of all: choose one with image_scene and image_time"
+        for row, part in zip(rows, parts, strict=True)
+        if row.truth is not None and len(part) > 1
+    ]
     added = tuple(
         column
         for column, several in (

@@ -168,6 +168,15 @@ def test_a_scene_that_is_not_there_is_a_problem(tmp_path, choice, message):
     assert message in problem
 
 
+def test_one_annotation_is_not_that_of_several_images(tmp_path):
+    pixels = np.zeros((2, 8, 9), np.uint16)
+    path = tmp_path / "run.ome.tif"
+    tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": "TYX"})
+    tifffile.imwrite(tmp_path / "m.tif", pixels[0])
+    found = scenes_of(tmp_path, "image,truth_nuclei\nrun.ome.tif,m.tif\n", "{dna: 0}")
+    assert "holds 2 images" in found.problems[0]
+
+
 def test_wells_of_a_plate_are_folders_of_their_own(tmp_path):
     pixels = np.zeros((2, 1, 1, 1, 32, 32), np.uint16)
     write_plate(tmp_path / "plate.ome.zarr", pixels)
