@@ -49,11 +49,24 @@ def _write(target: Path, name: str, text: str, menu: dict[str, list[tuple[str, s
     path = target / _html(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     body = MarkdownIt("commonmark").enable("table").render(text)
+    body = _without_links_out(body, (HERE / name).parent)
     body = re.sub(r'href="(?!\w+:)([^"#]+)\.md(#[^"]*)?"', r'href="\1.html\2"', body)
     page = Environment(autoescape=False).from_string((HERE / "page.html.j2").read_text("utf-8"))
     up = "../" * name.count("/")
     path.write_text(page.render(title=_title(text), up=up, menu=menu, body=body), "utf-8")
     return path
+
+
+def _without_links_out(body: str, folder: Path) -> str:
+    """The page with links to files of the repository, which the site does not have, as text."""
+
+    def shown(link: re.Match[str]) -> str:
+        target = (folder / link[1]).resolve()
+        generated = target.is_relative_to(HERE / "reference")
+        inside = target.is_relative_to(HERE) and target.exists()
+        return link[0] if generated or inside else link[2]
+
+    return re.sub(r'<a href="(?!\w+:)([^"#]+)(?:#[^"]*)?">(.*?)</a>', shown, body)
 
 
 def _menu(pages: dict[str, str]) -> dict[str, list[tuple[str, str]]]:
