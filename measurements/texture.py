@@ -97,7 +97,8 @@ def _texture(counts: Floats) -> Texture:
     i = np.arange(LEVELS, dtype=np.float64)
     contrast = np.einsum("rij,ij->r", p, (i[:, None] - i) ** 2)
     marginal = p.sum(axis=2)
-    mean = marginal @ i
+    # No matrix product: its last bit depends on how many regions there are.
+    mean = (marginal * i).sum(axis=1)
     variance = np.einsum("ri,ri->r", marginal, (i - mean[:, None]) ** 2)
     product = np.einsum("rij,ij->r", p, i[:, None] * i)
     logs = np.log2(p, out=np.zeros_like(p), where=p > 0)

@@ -25,13 +25,15 @@ from pipelines.field.labels import Labels
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import ChannelLevels, Place, local_background
 from pipelines.study import Study
-from pipelines.study.neighbours import Neighbours
-from pipelines.study.settings import Intensity, Morphology
+from pipelines.study.settings import Chromatin
+from pipelines.study.slides import why_not_in_blocks
 
 BlockLevels = Mapping[str, GreyLevels]
 SlideLevels = Mapping[str, ChannelLevels]
 # How far the sharpness of a nucleus looks beyond it, px: a Gaussian of 1 px, cut at 4 SD.
 GRADIENT_REACH = 5
+# How far the smoothing of chromatin looks, in its scales: a Gaussian of half of one, cut at 4 SD.
+SMOOTHING_REACH = 2
 # How long a cell may be, in nuclear diameters, before it needs a view of its own [judgement].
 USUAL_LENGTH = 3.0
 
@@ -159,6 +161,11 @@ def _reach(study: Study, pixel_size_um: float | None) -> int:
     if study.segmentation.cytoplasm is not None:
         ring = study.segmentation.cytoplasm
         reaches.append(ring.in_px("gap", pixel_size_um) + ring.in_px("width", pixel_size_um))
+    reaches += [
+        SMOOTHING_REACH * m.in_px("scale", pixel_size_um)
+        for m in study.measurements
+        if isinstance(m, Chromatin)
+    ]
     return ceil(max(reaches)) + 1
 
 
@@ -173,8 +180,6 @@ def _whole(slide: SlideImage) -> Box:
 
 def _check(study: Study) -> None:
     for measurement in study.measurements:
-        if not isinstance(measurement, Morphology | Intensity | Neighbours):
-            raise StudyError(
-                f"measurements: {measurement.type} is not measured on slides yet, only morphology "
-                "and intensity are"
-            )
+        why = why_not_in_blocks(measurement)
+        if why is not None:
+            raise StudyError(f"measurements: {why}")

@@ -7,7 +7,14 @@ from pipelines.images import Field
 from pipelines.study.model import Study
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.problems import Problem, error
-from pipelines.study.settings import CellposeCells, Intensity, Morphology
+from pipelines.study.reporters import Reporters
+from pipelines.study.settings import (
+    CellposeCells,
+    Chromatin,
+    Intensity,
+    Measurement,
+    Morphology,
+)
 
 
 def is_slide(image: Field, above_px: int) -> bool:
@@ -20,6 +27,18 @@ def is_slide(image: Field, above_px: int) -> bool:
     return prod(image.shape) > above_px
 
 
+def why_not_in_blocks(measurement: Measurement) -> str | None:
+    """Why something cannot be measured block by block; None where it can."""
+    if isinstance(measurement, Reporters) and measurement.haze:
+        return "haze is told from the whole image, which slides are never; leave haze out"
+    if isinstance(measurement, Morphology | Intensity | Chromatin | Reporters | Neighbours):
+        return None
+    return (
+        f"{measurement.type} is not measured on slides, only morphology, intensity, chromatin, "
+        "reporters and neighbours"
+    )
+
+
 def slide_problems(study: Study, slides: Mapping[str, object]) -> list[Problem]:
     """What the study asks for that slides do not have; nothing where no image is a slide."""
     if not slides:
@@ -30,9 +49,9 @@ def slide_problems(study: Study, slides: Mapping[str, object]) -> list[Problem]:
         f"{study.compute.slide_above_px:,} pixels)"
     )
     asked = [
-        (f"measurements.{i}", f"{m.type} is not measured on slides, only morphology and intensity")
+        (f"measurements.{i}", why)
         for i, m in enumerate(study.measurements)
-        if not isinstance(m, Morphology | Intensity | Neighbours)
+        if (why := why_not_in_blocks(m)) is not None
     ]
     if study.segmentation.nuclei is None or isinstance(study.segmentation.cells, CellposeCells):
         asked.append(

@@ -93,6 +93,9 @@ def study(*measurements):
                 {"type": "morphology"},
                 {"type": "intensity", "channel": "p21", "background": "local"},
                 {"type": "intensity", "channel": "dna", "background": "field"},
+                {"type": "chromatin", "channel": "dna", "scale_px": 2},
+                {"type": "chromatin", "channel": "p21", "scale_px": 30},  # reaches furthest
+                {"type": "reporters", "channels": ["p21"], "gates": {"p21": {"rule": "gmm"}}},
             ],
         }
     )
@@ -148,9 +151,12 @@ def test_a_block_without_a_cell_has_the_columns():
 
 def test_what_needs_the_whole_field_is_refused():
     image, own = slide(), Box(0, 0, 40, 40)
-    settings = study({"type": "foci", "channel": "dna", "sigma_px": 1.5})
-    with pytest.raises(StudyError, match="foci"):
-        measure_block(image, own, settings, {})
+    foci = {"type": "foci", "channel": "dna", "sigma_px": 1.5}
+    gates = {"p21": {"rule": "gmm"}}
+    haze = {"type": "reporters", "channels": ["p21"], "gates": gates, "haze": True}
+    for wanted, message in ((foci, "foci"), (haze, "leave haze out")):
+        with pytest.raises(StudyError, match=message):
+            measure_block(image, own, study(wanted), {})
 
 
 def written(image, step, folder):

@@ -14,6 +14,7 @@ from pipelines.run.steps import finish, prepare
 from pipelines.segment_files import segment_file
 from pipelines.slide.cluster import here
 from pipelines.study.check import check_study
+from tests import reporter_studies as fields
 from tests.pipelines.slides import content, use_fake_network, write_tiled
 from tests.segmentation.slides.fake import blobs
 from tests.studies import read_csv, write_samples
@@ -161,6 +162,13 @@ def test_a_field_in_blocks_is_the_field_in_one_piece(tmp_path, monkeypatch):
     ("change", "message"),
     [
         ({"measurements": "{type: foci, channel: dna}"}, "foci is not measured on slides"),
+        (
+            {
+                "measurements": "{type: reporters, channels: [dna], haze: true, "
+                "gates: {dna: {rule: gmm}}}"
+            },
+            "leave haze out",
+        ),
         ({"cells": "{method: cellpose, channel: dna, diameter_px: 40}"}, "not cellpose"),
     ],
 )
@@ -169,6 +177,45 @@ def test_what_slides_do_not_have_is_refused_by_the_check(tmp_path, change, messa
     assert checked.slides == {"slide"}
     with pytest.raises(StudyError, match=message):
         checked.raise_errors()
+
+
+def stained_slide(folder, like):
+    """A slide of blobs of which each quarter is of one class, in the colours of `like`'s fields.
+
+    The left half has gfp and the upper half has mcherry.
+    """
+    blob = blobs((330, 520), 60, noise=0)
+    y, x = np.indices(blob.shape)
+    amounts = np.stack([1000 * (x < 260), 1300 * (y < 165)]) * (blob > 0.01)
+    light = np.tensordot(like.BLEED, amounts, 1) + 20 * (blob > 0.01)
+    light[0] += 1500 * blob
+    noise = np.random.default_rng(0).normal(100, 3, light.shape)
+    planes = (light + noise).round().astype(np.uint16)
+    tifffile.imwrite(
+        folder / "slide.ome.tif", planes, tile=(128, 128), ome=True, metadata={"axes": "CYX"}
+    )
+    write_samples(folder, [{"image": "slide.ome.tif", "donor": "D1"}])
+
+
+def test_reporters_of_a_slide_are_unmixed_by_fields(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.run.image.segment_field", lambda *_: fields.grid_labels())
+    more = "compute: {slide_above_px: 60000, block_px: 256}"
+    path, _ = fields.write_reporter_study(tmp_path, gate="percentile: 99", more=more)
+    path.write_text(path.read_text().replace("diameter_px: 10", "diameter_px: 30"))
+    stained_slide(tmp_path, fields)
+    plan = prepare(path, tmp_path / "out")
+    work = [process_slide(t, here) if t.is_slide else process_image(t) for t in plan.tasks]
+    assert [task.row.image_id for task in plan.tasks if task.is_slide] == ["slide"]
+    assert finish(plan, work).n_failed == 0
+    cells = pl.read_parquet(tmp_path / "out/tables/cells.parquet")
+    y, x = (pl.col(f"nucleus_{axis}_um") / 0.5 for axis in "yx")
+    cells = cells.filter((y - 165).abs() > 25, (x - 260).abs() > 25)
+    left, upper = (cells.select(side).to_series() for side in (x < 260, y < 165))
+    names = {signs: name for name, signs in fields.SIGNS.items()}
+    true = [names[signs] for signs in zip(left, upper, strict=True)]
+    assert len(true) > 20
+    assert cells["reporter_class"].to_list() == true
+    assert set(true) == set(names.values())
 
 
 def test_the_picture_shows_positive_cells_without_reading_the_slide(undisturbed, tmp_path):
