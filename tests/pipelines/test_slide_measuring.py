@@ -139,6 +139,15 @@ def test_blocks_give_the_table_of_the_whole_to_the_bit(dtype, step):
     assert whole["touches_border"].any()
 
 
+def test_light_far_off_that_smoothing_spreads_into_a_nucleus_is_in_the_view():
+    image = slide(np.float32)
+    image.planes["p21"][:, 100:104] = 1e7
+    whole, blocks = in_one_piece(image), by_blocks(image, 37)
+    name = "p21_condensed_area_fraction"
+    assert 0 < np.mean(whole[name] > 0) < 1
+    np.testing.assert_array_equal(blocks[name], whole[name])
+
+
 def test_a_block_without_a_cell_has_the_columns():
     image = slide()
     empty = InMemory(0 * image.nuclei, 0 * image.cells, image.planes)
