@@ -78,7 +78,7 @@ def test_run_with_one_corrupt_image_of_ten(tmp_path):
     assert second.returncode == 1
     assert "9 untouched" in second.stderr
     changed = {name for name, time in times(output).items() if before.get(name) != time}
-    assert changed == {"provenance.json", "report.html"}
+    assert changed == {".lock", "provenance.json", "report.html"}
 
 
 @pytest.mark.slow

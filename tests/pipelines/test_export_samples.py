@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 def test_numbers_come_back_and_names_stay_names(folder, tmp_path):
     done = write_samples(read_source(folder), tmp_path / "out")
-    as_text = pd.read_csv(done.samples[0], dtype={"batch": str})
+    as_text = pd.read_csv(done.samples[0], dtype={"batch": str}, float_precision="round_trip")
     typed = pd.read_parquet(done.samples[1])
 
     for table in (as_text, typed):

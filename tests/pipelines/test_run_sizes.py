@@ -58,7 +58,7 @@ def test_no_cell_and_one_cell(tmp_path):
 def test_five_thousand_cells(tmp_path, monkeypatch):
     """The network is left out, which alone would take a minute; all else is a run's own."""
 
-    def outlined(pixels, study, folder):
+    def outlined(pixels, *_):
         plane = pixels.planes["dna"]
         found = ndimage.label(ndimage.gaussian_filter(plane.astype(float), 1) > 250)[0]
         return Labels(found.astype(np.uint32), found.astype(np.uint32), None)
