@@ -19,7 +19,6 @@ from pipelines.overlay.outlines import Picture
 from pipelines.run.layout import Layout
 from pipelines.run.parts import Part
 from pipelines.run.positivity import Gates, positive_columns
-from pipelines.run.slide import slide_overlay
 from pipelines.run.task import PictureOutcome, PictureTask, picture_key
 from pipelines.study import Study
 from pipelines.study.check import Checked, open_row
@@ -69,6 +68,9 @@ def _field(layout: Layout, task: PictureTask) -> Picture:
 
 
 def _slide(layout: Layout, task: PictureTask) -> Picture:
+    # Imported here: only slides need it, and it brings the network's library, which takes seconds.
+    from pipelines.run.slide import slide_overlay
+
     image_id, field = task.row.image_id, open_row(task.study, task.row)
     plane = np.load(layout.small_picture(image_id))
     return slide_overlay(field, task.study, layout.labels(image_id), plane, task.positive)
