@@ -1,18 +1,15 @@
 """The demo's simulated study: pictures made on the spot, the same ones each time."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import NoReturn
 
 import polars as pl
 
-from pipelines.errors import SenescopeError
-from pipelines.run.workers import Workers
-from pipelines.simulate import BetaGalSettings, simulate_beta_gal
-from pipelines.simulate.files import write_image, write_labels, write_tables
-from pipelines.simulate.scene import Table
+from pipelines.simulate import BetaGalSettings, Simulated, simulate_beta_gal
+from pipelines.simulate.study import FieldToWrite, write_fields
 
 SEED = 2024
 SIDE_PX = 720
@@ -42,23 +39,6 @@ truth/                   what is known: cells.csv, nuclei.csv and others have on
 """
 
 
-@dataclass(frozen=True)
-class SimulatedField:
-    """One field to simulate.
-
-    Attributes:
-        name: of its files.
-        stained_fraction: probability of a cell to be stained.
-        seed: seed of the field.
-        folder: folder of the study.
-    """
-
-    name: str
-    stained_fraction: float
-    seed: int
-    folder: Path
-
-
 def write_beta_gal(folder: Path, workers: int) -> Path:
     """Simulate the pictures of the demo's SA-β-Gal study, where they are not there yet.
 
@@ -73,42 +53,26 @@ def write_beta_gal(folder: Path, workers: int) -> Path:
     text = (files("pipelines.demo") / "data" / "beta_gal" / "study.yaml").read_text("utf-8")
     if study.is_file() and study.read_text("utf-8") == text:
         return study
-    for name in ("images", "truth"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
     fields = [
-        SimulatedField(donor, fraction, SEED + number, folder)
+        FieldToWrite(donor, _field(fraction), SEED + number, "beta_gal", folder)
         for number, (_, donor, fraction) in enumerate(DONORS)
     ]
-    pool: Workers[SimulatedField, tuple[str, Mapping[str, Table]]] = Workers(
-        simulate_field, _lost, workers
-    )
-    truth = dict(pool.map(fields))
-    write_tables(folder / "truth", {field.name: truth[field.name] for field in fields})
+    write_fields(fields, workers)
     _write_samples(folder)
     (folder / "README.txt").write_text(README, "utf-8")
     study.write_text(text, "utf-8")  # last: its presence says that all is there
     return study
 
 
-def simulate_field(field: SimulatedField) -> tuple[str, Mapping[str, Table]]:
-    """Simulate one field and write it; return its name and what is known of it."""
-    base = BetaGalSettings(dapi_e=800.0, stained_fraction=field.stained_fraction)
+def _field(stained_fraction: float) -> Callable[[int], Simulated]:
+    """Gives the image of a seed, in which cells are stained with this probability."""
+    base = BetaGalSettings(dapi_e=800.0, stained_fraction=stained_fraction)
     settings = replace(
         base,
         scene=replace(base.scene, height=SIDE_PX, width=SIDE_PX),
         nuclei=replace(base.nuclei, count=CELLS),
     )
-    simulated = simulate_beta_gal(settings, field.seed)
-    for channel in ("rgb", "dapi"):
-        path = field.folder / "images" / f"{field.name}_{channel}.ome.tif"
-        write_image(path, simulated, (channel,))
-    for kind, labels in simulated.labels.items():
-        write_labels(field.folder / "truth" / f"{field.name}_{kind}.tif", labels)
-    return field.name, simulated.truth
-
-
-def _lost(field: SimulatedField, why: str) -> NoReturn:
-    raise SenescopeError(f"the process that simulated {field.name} {why}; try --workers 1")
+    return partial(simulate_beta_gal, settings)
 
 
 def _write_samples(folder: Path) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 from scipy import stats
 
 from measurements.columns import Column, Measured
@@ -24,14 +23,12 @@ from measurements.copositivity import (
     marker_pairs,
 )
 from measurements.regions import Floats
-from pipelines.run.aggregate import reference_first
+from pipelines.run.cohort import Cohort, cohort_of
 from pipelines.run.layout import Layout
-from pipelines.run.levels import reference_levels
 from pipelines.run.parts import Part
 from pipelines.run.positivity import Gates
 from pipelines.study.check import Checked
-from pipelines.study.design import group_columns, unit_columns
-from pipelines.tables import columns_of, write_csv
+from pipelines.tables import write_csv
 
 OF = Column(
     "level", "key", "str", "unit: the cells of one unit; group: its units, of which fractions and "
@@ -46,27 +43,14 @@ COUNTS = ("n", "n_cells", "n_left_out", "n_both", "n_only_first", "n_only_second
 
 
 @dataclass(frozen=True)
-class CoDesign:
-    """Whose cells are counted together.
+class CoDesign(Cohort):
+    """Whose cells are counted together, and for which markers.
 
     Attributes:
         markers: those with a cell that was judged, in the order of the study.
-        units: definitions of the columns that name a unit, the most important first.
-        groups: names of those that are compared.
-        exclude: flags whose cells are left out.
-        reference: level of a factor that stands first.
     """
 
     markers: Sequence[str]
-    units: Sequence[Column]
-    groups: Sequence[str]
-    exclude: Sequence[str]
-    reference: Mapping[str, object]
-
-    @property
-    def unit_names(self) -> list[str]:
-        """Names of the columns that name a unit."""
-        return [column.name for column in self.units]
 
 
 @dataclass(frozen=True)
@@ -102,17 +86,9 @@ def write_together(
 
 
 def _design(checked: Checked, layout: Layout, gates: Gates) -> CoDesign:
-    study, samples = checked.study, checked.samples
     decided = {key.name for key, gate in gates.decided.items() if np.isfinite(gate.threshold)}
-    names = unit_columns(study, samples) or ("image_id",)
-    known = {column.name: column for column in columns_of(pq.read_schema(layout.cells))}
-    return CoDesign(
-        markers=[name for name in gates.rules if name in decided],
-        units=[known[name] for name in names],
-        groups=group_columns(study),
-        exclude=study.exclude.flags,
-        reference=reference_levels(study, samples),
-    )
+    markers = [name for name in gates.rules if name in decided]
+    return CoDesign(**vars(cohort_of(checked, layout)), markers=markers)
 
 
 def count_together(layout: Layout, design: CoDesign) -> dict[str, CoTable]:
@@ -142,11 +118,7 @@ def _units(layout: Layout, design: CoDesign) -> Sequence[pl.DataFrame]:
     """The flags of each unit's cells that are not excluded."""
     flags = [f"{marker}_positive" for marker in design.markers]
     names = list(dict.fromkeys([*design.unit_names, *flags, *design.exclude]))
-    cells = pl.read_parquet(layout.cells, columns=names)
-    for name in design.exclude:
-        cells = cells.filter(~pl.col(name).fill_null(value=False))
-    ordered = reference_first(cells, design.unit_names, design.reference)
-    return ordered.partition_by(design.unit_names, maintain_order=True)
+    return design.by_unit(design.kept(pl.read_parquet(layout.cells, columns=names)))
 
 
 def _rows(

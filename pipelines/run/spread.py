@@ -27,17 +27,15 @@ from measurements.spread import (
     source_distances,
 )
 from pipelines.errors import StudyError
-from pipelines.run.aggregate import reference_first
+from pipelines.run.cohort import Cohort, cohort_of
 from pipelines.run.layout import Layout
-from pipelines.run.levels import reference_levels
 from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
 from pipelines.run.spread_groups import Row, group_rows
 from pipelines.study.base import Scalar
 from pipelines.study.check import Checked
-from pipelines.study.design import group_columns, unit_columns
 from pipelines.study.messages import nearest
 from pipelines.study.neighbours import Neighbours
-from pipelines.tables import columns_of, write_csv
+from pipelines.tables import write_csv
 
 
 @dataclass(frozen=True)
@@ -53,28 +51,6 @@ class Placed:
     section: Section
     window: Window
     distances: Distances
-
-
-@dataclass(frozen=True)
-class SpreadDesign:
-    """Whose cells belong together.
-
-    Attributes:
-        units: definitions of the columns that name a unit, the most important first.
-        groups: names of those that are compared.
-        exclude: flags whose cells are left out.
-        reference: level of a factor that stands first.
-    """
-
-    units: Sequence[Column]
-    groups: Sequence[str]
-    exclude: Sequence[str]
-    reference: Mapping[str, object]
-
-    @property
-    def unit_names(self) -> list[str]:
-        """Names of the columns that name a unit."""
-        return [column.name for column in self.units]
 
 
 def write_spread(checked: Checked, layout: Layout) -> dict[str, list[Column]]:
@@ -95,15 +71,8 @@ def write_spread(checked: Checked, layout: Layout) -> dict[str, list[Column]]:
         for name in ("spread", "spread_rings"):
             layout.table(name).unlink(missing_ok=True)
         return {}
-    known = {column.name: column for column in columns_of(pq.read_schema(layout.cells))}
-    names = unit_columns(checked.study, checked.samples) or ("image_id",)
-    design = SpreadDesign(
-        [known[name] for name in names],
-        group_columns(checked.study),
-        checked.study.exclude.flags,
-        reference_levels(checked.study, checked.samples),
-    )
-    found = [spread_rows(layout, settings, design) for settings in asked]
+    cohort = cohort_of(checked, layout)
+    found = [spread_rows(layout, settings, cohort) for settings in asked]
     columns = {}
     for name, own, rows in zip(
         ("spread", "spread_rings"),
@@ -111,26 +80,26 @@ def write_spread(checked: Checked, layout: Layout) -> dict[str, list[Column]]:
         zip(*found, strict=True),
         strict=True,
     ):
-        columns[name] = [*own[:2], *design.units, *own[2:]]
+        columns[name] = [*own[:2], *cohort.units, *own[2:]]
         written = [row for part in rows for row in part]
         write_csv(layout.table(name), written, [column.name for column in columns[name]])
     return columns
 
 
 def spread_rows(
-    layout: Layout, settings: Neighbours, design: SpreadDesign
+    layout: Layout, settings: Neighbours, cohort: Cohort
 ) -> tuple[list[Row], list[Row]]:
     """Rows of both tables for one question: units, then groups.
 
     Args:
         layout: of the run, whose cells table is written.
         settings: the question.
-        design: whose cells belong together.
+        cohort: whose cells belong together.
 
     Raises:
         StudyError: as `write_spread`.
     """
-    units = _units(layout, settings, design)
+    units = _units(layout, settings, cohort)
     spacings = [p.section.spacing for _, placed in units for p in placed]
     contact = settings.contact_um or 2 * float(np.median(spacings or [0.0]))
     rows: list[Row] = []
@@ -140,24 +109,21 @@ def spread_rows(
         more, more_rings = _unit_rows(placed, settings, contact)
         rows += [start | row for row in more]
         rings += [start | row for row in more_rings]
-    return rows + group_rows(rows, design.groups), rings
+    return rows + group_rows(rows, cohort.groups), rings
 
 
-def _units(
-    layout: Layout, settings: Neighbours, design: SpreadDesign
-) -> list[tuple[Row, list[Placed]]]:
+def _units(layout: Layout, settings: Neighbours, cohort: Cohort) -> list[tuple[Row, list[Placed]]]:
     """Every unit with its sections that hold two cells or more."""
-    cells = _read(layout, settings, design)
-    ordered = reference_first(cells, design.unit_names, design.reference)
+    cells = _read(layout, settings, cohort)
     found = []
-    for unit in ordered.partition_by(design.unit_names, maintain_order=True):
+    for unit in cohort.by_unit(cells):
         sections = [_section(image) for image in unit.partition_by("image_id", maintain_order=True)]
         placed = [_lay_out(section) for section in sections if section.spacing > 0]
-        found.append(({name: unit[name][0] for name in design.unit_names}, placed))
+        found.append(({name: unit[name][0] for name in cohort.unit_names}, placed))
     return found
 
 
-def _read(layout: Layout, settings: Neighbours, design: SpreadDesign) -> pl.DataFrame:
+def _read(layout: Layout, settings: Neighbours, cohort: Cohort) -> pl.DataFrame:
     """Cells that are not excluded: their unit, image, place, and what they are in the question."""
     known = pq.read_schema(layout.cells).names
     where = f"measurements.neighbours ({settings.name})"
@@ -175,12 +141,10 @@ def _read(layout: Layout, settings: Neighbours, design: SpreadDesign) -> pl.Data
                 f"{where}: the cells table has no column '{name}'; {nearest(name, known)} "
                 "What was measured is kept."
             )
-    cells = pl.read_parquet(layout.cells)
-    for name in design.exclude:
-        cells = cells.filter(~pl.col(name).fill_null(value=False))
+    cells = cohort.kept(pl.read_parquet(layout.cells))
     strata = pl.col(settings.strata).cast(pl.String) if settings.strata else pl.lit("")
     return cells.select(
-        *dict.fromkeys(["image_id", *design.unit_names]),
+        *dict.fromkeys(["image_id", *cohort.unit_names]),
         pl.col(f"{place}_y_um").alias("_y"),
         pl.col(f"{place}_x_um").alias("_x"),
         chosen(settings.source).alias("_source"),

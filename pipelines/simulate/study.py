@@ -1,6 +1,6 @@
 """Write a whole simulated study: images, sample table, study file, truth and a warning label."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,19 +121,14 @@ def write_study(
     """
     _check(assay, directory, seed)
     samples = ASSAYS[assay](design or StudyDesign(), seed)
-    for folder in (directory / "images", directory / "truth"):
-        folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     fields = [
         FieldToWrite(sample.name, sample.simulate, _image_seed(seed, number), assay, directory)
         for number, sample in enumerate(samples)
     ]
     if assay in WITH_CONTROLS:
         fields += _plan_controls(directory, assay, seed)
-    pool: Workers[FieldToWrite, tuple[str, Mapping[str, Table]]] = Workers(
-        write_field, _lost, workers
-    )
-    truth = dict(map(write_field, fields) if workers == 1 else pool.map(fields))
-    write_tables(directory / "truth", {field.name: truth[field.name] for field in fields})
+    write_fields(fields, workers)
     _sample_table(assay, samples).write_csv(directory / "samples.csv")
     _truth_table(samples).write_csv(directory / "truth" / "samples.csv")
     readme = README.format(assay=assay, seed=seed)
@@ -158,6 +153,26 @@ def _check(assay: str, directory: Path, seed: int) -> None:
 def _image_seed(seed: int, number: int) -> int:
     """Seed of one image of a study."""
     return int(part_rng(seed, "image", number).integers(2**31))
+
+
+def write_fields(fields: Sequence[FieldToWrite], workers: int) -> None:
+    """Simulate and write the images of one study, one or more, and what is known of them.
+
+    Args:
+        fields: the images.
+        workers: images simulated at the same time.
+
+    Raises:
+        SenescopeError: a process that simulated an image was killed.
+    """
+    directory = fields[0].directory
+    for folder in (directory / "images", directory / "truth"):
+        folder.mkdir(parents=True, exist_ok=True)
+    pool: Workers[FieldToWrite, tuple[str, Mapping[str, Table]]] = Workers(
+        write_field, _lost, workers
+    )
+    truth = dict(map(write_field, fields) if workers == 1 else pool.map(fields))
+    write_tables(directory / "truth", {field.name: truth[field.name] for field in fields})
 
 
 def write_field(field: FieldToWrite) -> tuple[str, Mapping[str, Table]]:

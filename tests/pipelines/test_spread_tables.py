@@ -8,8 +8,9 @@ from measurements.columns import Column
 from pipelines.errors import StudyError
 from pipelines.report.data import read_run
 from pipelines.report.spread import spread_figures
+from pipelines.run.cohort import Cohort
 from pipelines.run.layout import Layout
-from pipelines.run.spread import SpreadDesign, chosen, spread_rows
+from pipelines.run.spread import chosen, spread_rows
 from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
 from pipelines.simulate.tissue import TissueSettings, simulate_tissue
 from pipelines.study.model import parse_study
@@ -20,7 +21,7 @@ from tests.reporter_studies import grid_labels, write_reporter_study
 from tests.studies import read_csv, run_here, times
 
 ANIMAL, ARM = (Column(name, "", "str", name, "sample table") for name in ("animal", "arm"))
-DESIGN = SpreadDesign([ARM, ANIMAL], ["arm"], ["debris"], {"arm": "vehicle"})
+DESIGN = Cohort([ARM, ANIMAL], ["arm"], ["debris"], {"arm": "vehicle"})
 ASKED = Neighbours(
     type="neighbours",
     source={"reporter_class": ("primary", "double")},
