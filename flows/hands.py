@@ -3,7 +3,7 @@
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event
@@ -12,20 +12,21 @@ from typing import Any, TypeVar
 from prefect import Task, get_run_logger
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from prefect.utilities.annotations import quote
 
 from flows.parameters import How
-from flows.tasks import draw_pictures, measure_images, measure_slide
+from flows.tasks import Chunk, draw_pictures, measure_images, measure_slide
 from pipelines.errors import StudyError
 from pipelines.run.task import (
     ImageOutcome,
     ImageTask,
     PictureOutcome,
     PictureTask,
+    draw,
     lost_image,
     lost_picture,
+    work_on,
 )
-from pipelines.run.workers import KILLED
+from pipelines.run.workers import KILLED, Lent
 from pipelines.slide.cluster import connect
 from pipelines.study.compute import Compute
 
@@ -60,9 +61,10 @@ class Hands:
         """Work on images, those that are no slides first; `say` is told of each."""
         outcomes = []
         fields = [task for task in tasks if not task.is_slide]
-        for outcome in self._all(measure_images, fields, lost_image):
-            outcomes.append(outcome)
-            say(outcome)
+        with self._lent(work_on, lost_image) as lent:
+            for outcome in self._all(measure_images, fields, lost_image, lent):
+                outcomes.append(outcome)
+                say(outcome)
         for slide in (task for task in tasks if task.is_slide):
             outcomes.append(measure_slide(slide.row.image_id, slide, self.compute, self.count))
             say(outcomes[-1])
@@ -70,13 +72,23 @@ class Hands:
 
     def draw(self, tasks: Sequence[PictureTask]) -> list[PictureOutcome]:
         """Draw pictures."""
-        return list(self._all(draw_pictures, tasks, lost_picture))
+        with self._lent(draw, lost_picture) as lent:
+            return list(self._all(draw_pictures, tasks, lost_picture, lent))
+
+    def _lent(
+        self, work: Callable[[Item], Result], lost: Callable[[Item, str], Result]
+    ) -> AbstractContextManager[Lent[Item, Result] | None]:
+        """Processes for the tasks of this process's threads."""
+        if self.stop is None:
+            return nullcontext()
+        return Lent(work, lost, self.count, limit_s=self.how.limit_s, stop=self.stop)
 
     def _all(
         self,
         task: Task[Any, list[Result]],
         items: Sequence[Item],
         lost: Callable[[Item, str], Result],
+        lent: Lent[Item, Result] | None,
     ) -> Iterator[Result]:
         """Results in the order in which tasks end; a task that breaks is divided to find why."""
         size = self.how.images_per_task
@@ -86,7 +98,7 @@ class Hands:
         while waiting or running:
             while waiting and len(running) < self.count:
                 chunk = waiting.popleft()
-                future = self._submit(task, chunk)
+                future = self._submit(task, Chunk(chunk, self.how.limit_s, lent))
                 running[future.task_run_id] = chunk
                 future.add_done_callback(ended.put)
             future = ended.get()
@@ -100,15 +112,10 @@ class Hands:
                 waiting.extend([item] for item in chunk if len(chunk) > 1)
 
     def _submit(
-        self, task: Task[Any, list[Result]], chunk: Sequence[Item]
+        self, task: Task[Any, list[Result]], chunk: Chunk[Item, Result]
     ) -> PrefectFuture[list[Result]]:
-        parameters = {
-            "name": _name(chunk),
-            "images" if task is measure_images else "pictures": quote(chunk),
-            "limit_s": self.how.limit_s,
-            "stop": quote(self.stop),
-        }
         tagged = task.with_options(tags=self.how.tags) if self.how.tags else task
+        parameters = {"name": _name(chunk.items), "chunk": chunk}
         future: PrefectFuture[list[Result]] = self.runner.submit(tagged, parameters)
         return future
 

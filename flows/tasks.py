@@ -7,8 +7,7 @@ whoever works on the image next (`pipelines.run.image`). A second cache could on
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -26,7 +25,7 @@ from pipelines.run.task import (
     lost_picture,
     work_on,
 )
-from pipelines.run.workers import Workers, within
+from pipelines.run.workers import Lent, Workers, within
 from pipelines.slide.cluster import open_cluster
 from pipelines.study.compute import Compute
 
@@ -39,6 +38,26 @@ FIRST_DELAY_S = 5
 
 class PassingError(Exception):
     """A disk or a network failed in a way that may be over in a moment."""
+
+
+class Chunk(Generic[Item, Result]):
+    """What one task works on, and where.
+
+    No tuple, dataclass or model: Prefect and Dask look through those for results of other tasks,
+    and Dask gives them back as something else.
+
+    Attributes:
+        items: images, or pictures.
+        limit_s: time for one of them.
+        lent: processes of this machine that do the work; None where the task runs in a worker of
+            a Dask cluster.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], limit_s: float, lent: Lent[Item, Result] | None
+    ) -> None:
+        """Take them as they are."""
+        self.items, self.limit_s, self.lent = items, limit_s, lent
 
 
 def _may_pass(state: State[Any]) -> bool:
@@ -58,9 +77,7 @@ def _may_pass(state: State[Any]) -> bool:
 )
 def measure_images(
     name: str,  # noqa: ARG001  shown by Prefect
-    images: Sequence[ImageTask],
-    limit_s: float,
-    stop: Event | None = None,
+    chunk: Chunk[ImageTask, ImageOutcome],
 ) -> list[ImageOutcome]:
     """Segment and measure images and write their parts; a bad image is an outcome, no exception.
 
@@ -70,11 +87,9 @@ def measure_images(
 
     Args:
         name: shown by Prefect.
-        images: the images.
-        limit_s: time for one image.
-        stop: once set, nothing more is begun; None where the task runs in another process.
+        chunk: the images.
     """
-    outcomes = list(_apart(work_on, lost_image, images, limit_s, stop))
+    outcomes = list(_apart(work_on, lost_image, chunk))
     passing = [o for o in outcomes if o.may_pass and o.failure is not None]
     if passing and task_run.run_count <= RETRIES:
         first = passing[0].failure
@@ -85,12 +100,10 @@ def measure_images(
 @task(name="draw pictures", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
 def draw_pictures(
     name: str,  # noqa: ARG001  shown by Prefect
-    pictures: Sequence[PictureTask],
-    limit_s: float,
-    stop: Event | None = None,
+    chunk: Chunk[PictureTask, PictureOutcome],
 ) -> list[PictureOutcome]:
     """Draw pictures with their positive cells; see `measure_images`."""
-    return list(_apart(draw, lost_picture, pictures, limit_s, stop))
+    return list(_apart(draw, lost_picture, chunk))
 
 
 @task(name="measure slide", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
@@ -115,14 +128,16 @@ def measure_slide(
 def _apart(
     work: Callable[[Item], Result],
     lost: Callable[[Item, str], Result],
-    items: Sequence[Item],
-    limit_s: float,
-    stop: Event | None,
+    chunk: Chunk[Item, Result],
 ) -> Iterable[Result]:
-    """Work in a process of its own, which may die or hang and be ended.
+    """Work in a process that may die or hang and be ended.
 
-    A Dask worker is such a process, and may have no other below it: Dask starts it again.
+    A worker of Dask is usually such a process, may have no other below it, and is started again
+    by its nanny; where it has none, it gets a process of its own.
     """
+    if chunk.lent is not None:
+        return chunk.lent.map(chunk.items)
     if multiprocessing.current_process().daemon:
-        return (within(limit_s, work, item) for item in items)
-    return Workers(work, lost, 1, limit_s=limit_s, stop=stop).map(items)
+        return [within(chunk.limit_s, work, item) for item in chunk.items]
+    with Workers(work, lost, 1, limit_s=chunk.limit_s) as alone:
+        return list(alone.map(chunk.items))

@@ -155,8 +155,7 @@ def _measure_fields(
 ) -> Iterator[ImageOutcome]:
     if not tasks:
         return
-    pool: Workers[ImageTask, ImageOutcome] = Workers(work_on, lost_image, count)
-    with _progress(console) as progress:
+    with Workers(work_on, lost_image, count) as pool, _progress(console) as progress:
         bar = progress.add_task(study, total=len(tasks), cells=0)
         cells = 0
         for outcome in pool.map(tasks):
@@ -214,8 +213,7 @@ def _draw(console: Console, tasks: Sequence[PictureTask], count: int) -> list[Pi
     """Draw in worker processes; a handful is drawn before a process would have started."""
     if len(tasks) <= FEW_PICTURES:
         return [draw(task) for task in tasks]
-    pool: Workers[PictureTask, PictureOutcome] = Workers(draw, lost_picture, count)
-    with _progress(console, "pictures") as progress:
+    with Workers(draw, lost_picture, count) as pool, _progress(console, "pictures") as progress:
         bar = progress.add_task("positive cells", total=len(tasks))
         outcomes = []
         for outcome in pool.map(tasks):

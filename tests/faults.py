@@ -192,13 +192,13 @@ FAULTS: tuple[Disturb, ...] = (
 
 def run_cheap_in_workers(study: Path, output: Path, work, limit_s: float | None):
     """A run in a worker process, which may die."""
-    pool: Workers[ImageTask, ImageOutcome] = Workers(work, lost_image, 1, limit_s=limit_s)
     ended: dict[str, ImageOutcome] = {}
 
     def one(task: ImageTask) -> ImageOutcome:
         if not ended:
             tasks = [replace(task, row=row) for row in _rows(study)]
-            ended.update((o.image_id, o) for o in pool.map(tasks))
+            with Workers(work, lost_image, 1, limit_s=limit_s) as pool:
+                ended.update((o.image_id, o) for o in pool.map(tasks))
         return ended[task.row.image_id]
 
     return run_cheap(study, output, one)

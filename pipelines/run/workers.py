@@ -10,9 +10,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from functools import partial
 from multiprocessing.context import BaseContext
-from typing import Generic, TypeVar
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -46,6 +49,8 @@ def warm_up() -> None:
 class Workers(Generic[Task, Result]):
     """A pool that maps a function over tasks and outlives the death of a worker process.
 
+    Used in a `with` statement, at whose end the processes end; they start when there is a task.
+
     A worker that is killed, for instance by the system when memory runs out, breaks the whole
     pool. The tasks that were under way are then tried again one at a time, each in a process of
     its own, so that the one that kills its worker is found and the others are not lost.
@@ -57,6 +62,7 @@ class Workers(Generic[Task, Result]):
         lost: Callable[[Task, str], Result],
         count: int,
         *,
+        threads: int | None = None,
         limit_s: float | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -66,14 +72,24 @@ class Workers(Generic[Task, Result]):
             work: the function, importable by name in the workers.
             lost: makes the result of a task whose worker died twice, and why it did.
             count: number of worker processes.
+            threads: of the network in each process; by default the processors are shared out.
             limit_s: ends a worker that needs longer for one task, which thereby is lost.
             stop: once set, nothing more is begun; whoever sets it ends the workers.
         """
         self._work = work if limit_s is None else partial(within, limit_s, work)
         self._lost = lost
         self._count = count
+        self._threads = threads or max(1, (os.cpu_count() or 1) // count)
+        self._pool: ProcessPoolExecutor | None = None
         self._limit_s = limit_s
         self._stop = stop or threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Whoever was interrupted ends the processes, or leaves that to the system.
+        self._close(wait=kind is None)
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Results in the order in which they end. Only `count` tasks are under way at a time.
@@ -90,26 +106,26 @@ class Workers(Generic[Task, Result]):
     def _until_broken(self, waiting: deque[Task]) -> Generator[Result, None, list[Task]]:
         """Work until all is done or the pool breaks; return the tasks then under way."""
         running: dict[Future[Result], Task] = {}
-        with self._pool(min(self._count, len(waiting))) as pool:
-            while waiting or running:
-                while waiting and len(running) < self._count:
-                    self._go_on()
-                    task = waiting.popleft()
-                    running[pool.submit(self._work, task)] = task
-                ended, _ = wait(running, return_when=FIRST_COMPLETED)
-                broken = [f for f in ended if isinstance(f.exception(), BrokenProcessPool)]
-                if broken:
-                    return list(running.values())
-                for future in ended:
-                    del running[future]
-                    yield future.result()
+        self._pool = pool = self._pool or self._new_pool(self._count)
+        while waiting or running:
+            while waiting and len(running) < self._count:
+                self._go_on()
+                task = waiting.popleft()
+                running[pool.submit(self._work, task)] = task
+            ended, _ = wait(running, return_when=FIRST_COMPLETED)
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in ended):
+                self._close(wait=True)
+                return list(running.values())
+            for future in ended:
+                del running[future]
+                yield future.result()
         return []
 
     def _alone(self, task: Task) -> Result:
         self._go_on()
         start = time.monotonic()
         try:
-            with self._pool(1) as pool:
+            with self._new_pool(1) as pool:
                 return pool.submit(self._work, task).result()
         except BrokenProcessPool:
             self._go_on()
@@ -121,11 +137,62 @@ class Workers(Generic[Task, Result]):
         if self._stop.is_set():
             raise Stopped
 
-    def _pool(self, count: int) -> ProcessPoolExecutor:
-        threads = max(1, (os.cpu_count() or 1) // self._count)
+    def _close(self, *, wait: bool) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=wait)
+            self._pool = None
+
+    def _new_pool(self, count: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
-            count, mp_context=_context(), initializer=_start_worker, initargs=(threads,)
+            count, mp_context=_context(), initializer=_start_worker, initargs=(self._threads,)
         )
+
+
+class Lent(Generic[Task, Result]):
+    """Worker processes for the threads of this process: each borrows one and gives it back warm.
+
+    A process that starts imports the engine and whatever started this one, and loads the network
+    anew: seconds that a thread with a few images would wait for each time.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Task], Result],
+        lost: Callable[[Task, str], Result],
+        count: int,
+        *,
+        limit_s: float,
+        stop: threading.Event,
+    ) -> None:
+        """Prepare `count` processes; the arguments are those of `Workers`."""
+        self._stack, self._free = ExitStack(), SimpleQueue[Workers[Task, Result]]()
+        threads = max(1, (os.cpu_count() or 1) // count)
+        for _ in range(count):
+            one = Workers(work, lost, 1, threads=threads, limit_s=limit_s, stop=stop)
+            self._free.put(self._stack.enter_context(one))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def map(self, tasks: Iterable[Task]) -> list[Result]:
+        """Results of one thread's tasks, in the order in which they end.
+
+        Raises:
+            Stopped: the processes were told to stop.
+        """
+        workers = self._free.get()
+        try:
+            return list(workers.map(tasks))
+        finally:
+            self._free.put(workers)
 
 
 def _context() -> BaseContext:

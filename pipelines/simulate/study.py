@@ -168,10 +168,8 @@ def write_fields(fields: Sequence[FieldToWrite], workers: int) -> None:
     directory = fields[0].directory
     for folder in (directory / "images", directory / "truth"):
         folder.mkdir(parents=True, exist_ok=True)
-    pool: Workers[FieldToWrite, tuple[str, Mapping[str, Table]]] = Workers(
-        write_field, _lost, workers
-    )
-    truth = dict(map(write_field, fields) if workers == 1 else pool.map(fields))
+    with Workers(write_field, _lost, workers) as pool:
+        truth = dict(map(write_field, fields) if workers == 1 else pool.map(fields))
     write_tables(directory / "truth", {field.name: truth[field.name] for field in fields})
 
 

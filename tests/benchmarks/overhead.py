@@ -76,7 +76,8 @@ def _measured(run: Run, tasks: Sequence[ImageTask], arguments: argparse.Namespac
 
 
 def _plain(tasks: Sequence[ImageTask], arguments: argparse.Namespace) -> Iterable[ImageOutcome]:
-    return Workers(fake_work, lost_image, arguments.workers).map(tasks)
+    with Workers(fake_work, lost_image, arguments.workers) as pool:
+        yield from pool.map(tasks)
 
 
 def _flow(*, on_dask: bool) -> Run:

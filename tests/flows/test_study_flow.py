@@ -71,6 +71,23 @@ def test_the_flow_gives_the_same_tables_as_the_run_and_tells_the_truth(tmp_path)
     assert study_flow(study, tmp_path / "flow", return_state=True).name == "Completed"
 
 
+def test_on_dask_the_tables_are_the_same(tmp_path):
+    pytest.importorskip("prefect_dask", reason="how.dask needs the extra `dask`")
+    from flows.study import study_flow
+
+    study = write_study(tmp_path, images=3)
+    (tmp_path / "field1.tif").write_bytes(b"not an image")
+    run_here(study, tmp_path / "plain")
+    state = study_flow(
+        study,
+        tmp_path / "flow",
+        how=how(dask=True, workers=2, images_per_task=2),
+        return_state=True,
+    )
+    assert state.name == "Partial"
+    assert_same_tables(Layout(tmp_path / "plain"), Layout(tmp_path / "flow"))
+
+
 def test_a_wrong_study_and_wrong_parameters_say_what_is_wrong(tmp_path):
     from prefect.exceptions import ParameterTypeError
 
@@ -140,7 +157,7 @@ def test_a_network_folder_that_comes_back_costs_a_retry(tmp_path, monkeypatch):
 
     again = tasks.measure_images.with_options(retry_delay_seconds=0)
     monkeypatch.setattr(hands, "measure_images", again)
-    monkeypatch.setattr(tasks, "work_on", back_at_the_second_try)
+    monkeypatch.setattr(hands, "work_on", back_at_the_second_try)
     study = write_study(tmp_path, images=2)
     assert study_flow(study, tmp_path / "out", return_state=True).is_completed()
     run_here(study, tmp_path / "plain")
@@ -156,11 +173,11 @@ def slow(task: ImageTask) -> ImageOutcome:
 
 SLOW_FLOW = """
 import sys
-from flows import tasks
+from flows import hands
 from flows.study import study_flow
 from tests.flows.test_study_flow import slow
 
-tasks.work_on = slow
+hands.work_on = slow
 study_flow(sys.argv[1], sys.argv[2])
 """
 

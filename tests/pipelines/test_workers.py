@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pipelines.run.workers import Workers
+from pipelines.run.workers import Lent, Workers
 from tests.studies import write_study
 
 pytestmark = pytest.mark.slow  # every pool imports the engine
@@ -30,19 +32,38 @@ def double_or_die(task: tuple[Path, int]) -> int:
     return 2 * number
 
 
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
 def lost(task: tuple[Path, int], why: str) -> int:
     return -task[1]
 
 
 def test_every_task_gives_one_result():
-    pool: Workers[int, int] = Workers(double, lambda task, why: -task, 2)
-    assert sorted(pool.map(range(7))) == [0, 2, 4, 6, 8, 10, 12]
-    assert list(pool.map([])) == []
+    with Workers(double, lambda task, why: -task, 2) as pool:
+        assert sorted(pool.map(range(7))) == [0, 2, 4, 6, 8, 10, 12]
+        assert list(pool.map([])) == []
+
+
+def test_processes_lent_to_threads_stay_and_are_replaced_when_they_die(tmp_path):
+    with (
+        Lent(double_or_die, lost, 2, limit_s=60, stop=threading.Event()) as lent,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        chunks = [[(tmp_path, number), (tmp_path, number + 8)] for number in range(8)]
+        found = [sorted(results) for results in threads.map(lent.map, chunks)]
+    assert found == [[-3, 22] if n == 3 else [2 * n, 2 * n + 16] for n in range(8)]
+
+
+def test_a_lent_process_serves_one_thread_after_another():
+    with Lent(process_of, lambda task, why: 0, 1, limit_s=60, stop=threading.Event()) as lent:
+        assert len({*lent.map([1, 2]), *lent.map([3])}) == 1
 
 
 def test_a_dying_worker_loses_its_own_task_only(tmp_path):
-    pool: Workers[tuple[Path, int], int] = Workers(double_or_die, lost, 2)
-    results = sorted(pool.map([(tmp_path, i) for i in range(8)]))
+    with Workers(double_or_die, lost, 2) as pool:
+        results = sorted(pool.map([(tmp_path, i) for i in range(8)]))
     assert results == sorted([0, 2, 4, -3, 8, 10, 12, 14])
 
 
