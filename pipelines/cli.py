@@ -174,6 +174,12 @@ def segment(
         str | None,
         typer.Option("--channel", "-c", help="Index or name; may be left out where there is one."),
     ] = None,
+    scene: Annotated[
+        str | None, typer.Option("--scene", "-s", help="Name or number from 0, where several.")
+    ] = None,
+    time: Annotated[
+        int | None, typer.Option("--time", "-t", min=0, help="Time point from 0, where several.")
+    ] = None,
 ) -> None:
     """Outline nuclei or cells in images, without a study: NAME_labels.tif, uint32.
 
@@ -181,8 +187,10 @@ def segment(
     """
     with errors_for_people():
         from pipelines.console import segment_with_progress
+        from pipelines.segment_files import Which
 
-        failed = segment_with_progress(images, diameter, output, model, channel)
+        which = Which(channel, scene, time)
+        failed = segment_with_progress(images, diameter, output, model, which)
     raise typer.Exit(IMAGES_FAILED if failed else 0)
 
 

@@ -35,6 +35,7 @@ from pipelines.study.model import load_study
 from pipelines.watch.sweep import sweep
 
 if TYPE_CHECKING:
+    from pipelines.segment_files import Which
     from pipelines.slide.job import Progress as Stage
 
 FEW_PICTURES = 4
@@ -123,7 +124,7 @@ def print_summary(console: Console, summary: RunSummary) -> None:
 
 
 def segment_with_progress(
-    images: list[Path], diameter_px: float, output: Path, model: str, channel: str | None
+    images: list[Path], diameter_px: float, output: Path, model: str, which: "Which"
 ) -> int:
     """Segment files one by one; say what failed and why; return how many failed."""
     from pipelines.segment_files import segment_file
@@ -133,7 +134,7 @@ def segment_with_progress(
     with _progress(console) as progress:
         bar = progress.add_task("segmenting", total=len(images), cells=0)
         cells = 0
-        for outcome in (segment_file(p, diameter_px, output, model, channel) for p in images):
+        for outcome in (segment_file(p, diameter_px, output, model, which) for p in images):
             failed += outcome.error is not None
             cells += outcome.n_objects
             if outcome.error is not None:

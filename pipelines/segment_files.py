@@ -1,5 +1,6 @@
 """Label images of files, without a study: pixels throughout."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.errors import ImageError, StudyError
 from pipelines.field.pixels import rgb_to_grey
 from pipelines.files import put_folder
-from pipelines.images import Field, inspect, open_field
+from pipelines.images import Field, inspect, open_field, scene_number
 from pipelines.labels_store import write_label_tiff
 from pipelines.run.provenance import file_sha256
 from pipelines.slide.cluster import here
@@ -18,6 +19,24 @@ from pipelines.slide.job import SlideSettings
 from pipelines.slide.segmenting import plan_slide, segment_slide
 from pipelines.study.compute import SLIDE_ABOVE_PX
 from pipelines.study.slides import is_slide
+
+
+@dataclass(frozen=True)
+class Which:
+    """The plane of a file that is wanted, where it holds several.
+
+    Attributes:
+        channel: index or name; None where the file has one channel, or is RGB.
+        scene: name, or number from 0; None where the file has one.
+        time: time point, from 0; None where the file has one.
+    """
+
+    channel: str | None = None
+    scene: str | None = None
+    time: int | None = None
+
+
+ONLY = Which()
 
 
 @dataclass(frozen=True)
@@ -38,9 +57,11 @@ class SegmentedFile:
 
 
 def segment_file(
-    image: Path, diameter_px: float, output: Path, model: str, channel: str | None
+    image: Path, diameter_px: float, output: Path, model: str, which: Which = ONLY
 ) -> SegmentedFile:
     """Segment one file and write NAME_labels.tif (uint32); a bad file is an outcome, no exception.
+
+    A chosen scene or time point stands in the name, as in NAME_SCENE_t3_labels.tif.
 
     An image of more than 2^25 pixels is a slide: it is segmented in blocks, which are kept in the
     hidden folder .NAME_labels until the last is done, into NAME_labels.ome.zarr.
@@ -50,7 +71,7 @@ def segment_file(
         diameter_px: typical diameter of the objects.
         output: folder of the label image.
         model: see `segmentation.models.load_model`.
-        channel: index or name; None where the file has one channel, or is RGB.
+        which: the plane, where the file holds several.
 
     Raises:
         StudyError: the model cannot be had: no file would fare better.
@@ -64,11 +85,12 @@ def segment_file(
     except ModelError as error:
         raise StudyError(str(error)) from error
     try:
-        field = _field(image, channel)
+        field, name = _field(image, which), _name(image, which)
         if is_slide(field, SLIDE_ABOVE_PX):
-            return _segment_slide(image, field, SlideSettings("image", model, diameter_px), output)
+            settings = SlideSettings("image", model, diameter_px)
+            return _segment_slide(image, field, settings, output / name)
         labels = segment(_grey(field), loaded, diameter_px)
-        path = output / f"{_name(image)}_labels.tif"
+        path = output / f"{name}_labels.tif"
         write_label_tiff(path, labels)
     except (ImageError, ValueError, OSError) as error:
         return SegmentedFile(image, None, 0, str(error))
@@ -85,14 +107,13 @@ def grey_image(path: Path, channel: str | None) -> NDArray[np.generic]:
     Raises:
         ImageError: the file cannot be read, or has several channels and none was chosen.
     """
-    return _grey(_field(path, channel))
+    return _grey(_field(path, Which(channel)))
 
 
-def _segment_slide(
-    image: Path, field: Field, settings: SlideSettings, output: Path
-) -> SegmentedFile:
+def _segment_slide(image: Path, field: Field, settings: SlideSettings, base: Path) -> SegmentedFile:
     """Segment a slide in this process, block by block; a stopped one goes on."""
-    path, work = output / f"{_name(image)}_labels.ome.zarr", output / f".{_name(image)}_labels"
+    path = base.with_name(f"{base.name}_labels.ome.zarr")
+    work = base.with_name(f".{base.name}_labels")
     job = plan_slide(field, settings, work, file_sha256(image))
     n_objects = segment_slide(job, here)
     put_folder(job.store, path)
@@ -100,16 +121,28 @@ def _segment_slide(
     return SegmentedFile(image, path, n_objects)
 
 
-def _field(path: Path, channel: str | None) -> Field:
-    info = inspect(path)
-    if channel is None and info.n_channels > 1 and not info.is_rgb:
+def _field(path: Path, which: Which) -> Field:
+    scene = scene_number(path, which.scene) if which.scene is not None else None
+    info = inspect(path, scene or 0)
+    if scene is None and info.n_scenes > 1:
+        names = ", ".join(info.scene_names) or f"0 to {info.n_scenes - 1}"
+        raise ImageError(f"{path} has {info.n_scenes} scenes ({names}): choose one with --scene")
+    if which.time is None and info.n_t > 1:
+        raise ImageError(f"{path} has {info.n_t} time points: choose one with --time")
+    if which.channel is None and info.n_channels > 1 and not info.is_rgb:
         named = f" ({', '.join(info.channel_names)})" if info.channel_names else ""
         raise ImageError(f"{path} has {info.n_channels} channels{named}: choose one with --channel")
-    place: int | str = "rgb" if info.is_rgb and channel is None else channel or 0
+    place: int | str = "rgb" if info.is_rgb and which.channel is None else which.channel or 0
     if isinstance(place, str) and place.isdigit():
         place = int(place)
     return open_field(
-        path.stem, {"image": path}, {"image": place}, pixel_size_um="unknown", z="max"
+        path.stem,
+        {"image": path},
+        {"image": place},
+        pixel_size_um="unknown",
+        z="max",
+        scene=scene,
+        time=which.time,
     )
 
 
@@ -118,6 +151,8 @@ def _grey(field: Field) -> NDArray[np.generic]:
     return rgb_to_grey(plane) if field.picture is not None else plane
 
 
-def _name(path: Path) -> str:
-    stem = path.name.rsplit(".", 1)[0]
-    return stem.removesuffix(".ome")
+def _name(path: Path, which: Which) -> str:
+    stem = path.name.rsplit(".", 1)[0].removesuffix(".ome")
+    scene = re.sub(r"[^\w.-]+", "-", which.scene) if which.scene is not None else None
+    time = f"t{which.time}" if which.time is not None else None
+    return "_".join(part for part in (stem, scene, time) if part is not None)

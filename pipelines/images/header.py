@@ -67,6 +67,24 @@ def scene_names(path: Path) -> tuple[str, ...]:
     raise first or NoSceneError(f"{path}: it holds no scene")
 
 
+def scene_number(path: Path, wanted: str) -> int:
+    """Where a scene stands in its file, from 0.
+
+    Args:
+        path: the file.
+        wanted: the scene's name, or its number from 0.
+
+    Raises:
+        ImageError: No scene has that name.
+    """
+    names = scene_names(path)
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isdigit():
+        return int(wanted)
+    raise NoSceneError(f"{path}: there is no scene {wanted!r}; it has {', '.join(names) or 'one'}")
+
+
 def is_tiff(path: Path) -> bool:
     """Whether the file starts as a TIFF does (one of VSI settings does too, and is none).
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.quality import saturation_level
-from pipelines.errors import ImageError
 from pipelines.field.pixels import rgb_to_grey
-from pipelines.images import Field, ImageInfo, inspect, open_field, scene_names
+from pipelines.images import Field, ImageInfo, inspect, open_field, scene_names, scene_number
 from pipelines.images.source import Box
 
 SIDE = 2048
@@ -74,7 +73,7 @@ def look_at(path: Path, scene: str | None = None, time: int = 0) -> Look:
         ImageError: the file cannot be read, or has no such scene.
     """
     scenes = scene_names(path)
-    number = _number(path, scenes, scene)
+    number = scene_number(path, scene) if scene is not None else 0
     info = inspect(path, number)
     names = ["rgb"] if info.is_rgb else [_name(info, i) for i in range(info.n_channels)]
     places: dict[str, int | str] = {n: "rgb" if info.is_rgb else i for i, n in enumerate(names)}
@@ -89,16 +88,6 @@ def look_at(path: Path, scene: str | None = None, time: int = 0) -> Look:
     )
     channels = tuple(_channel(field, name, _middle(info)) for name in names)
     return Look(info, scenes, channels, (*info.warnings, *_doubts(info, channels)))
-
-
-def _number(path: Path, scenes: tuple[str, ...], wanted: str | None) -> int:
-    if wanted is None:
-        return 0
-    if wanted in scenes:
-        return scenes.index(wanted)
-    if wanted.isdigit():
-        return int(wanted)
-    raise ImageError(f"{path}: there is no scene {wanted!r}; it has {', '.join(scenes) or 'one'}")
 
 
 def _name(info: ImageInfo, index: int) -> str:

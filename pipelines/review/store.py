@@ -7,7 +7,7 @@ said to be so.
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,22 @@ def write_exclusions(layout: Layout, exclusions: Iterable[Exclusion]) -> None:
     """Write them sorted, each cell once."""
     once = {(e.image_id, e.cell_id): e for e in exclusions}
     write_csv(layout.exclusions, [asdict(once[key]) for key in sorted(once)], FIELDS)
+
+
+def rename_images(layout: Layout, renamed: Mapping[str, str]) -> None:
+    """Let exclusions follow images whose ids have changed.
+
+    Args:
+        layout: of the run.
+        renamed: id that an image had -> id that it has now.
+
+    Raises:
+        StudyError: see `read_exclusions`.
+    """
+    exclusions = read_exclusions(layout)
+    write_exclusions(
+        layout, [replace(e, image_id=renamed.get(e.image_id, e.image_id)) for e in exclusions]
+    )
 
 
 def apply_exclusions(study: Study, parts: Sequence[Part], layout: Layout) -> Reviewed:

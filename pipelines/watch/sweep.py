@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.errors import StudyError
+from pipelines.review.store import rename_images
 from pipelines.run.layout import Layout, read_part
 from pipelines.run.lock import only_run
 from pipelines.run.provenance import FileStamp, stamp
@@ -138,7 +139,12 @@ def _refused(look: Look, layout: Layout) -> list[ImageOutcome]:
 
 
 def _move_parts(look: Look, folder: Path, layout: Layout) -> None:
-    """Give what was measured of renamed images their new names; their pictures are drawn anew."""
+    """Give what was measured of renamed images, and decided of their cells, their new names.
+
+    Their pictures are drawn anew.
+    """
+    if look.renamed and layout.exclusions.is_file():
+        rename_images(layout, look.renamed)
     rows = {row.image_id: row for row in look.ready}
     for old, new in look.renamed.items():
         part = read_part(layout, old)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from typer.testing import CliRunner
 
+from pipelines.cli import app
 from tests.studies import DEMO, read_csv, times, write_study
 
 
@@ -111,6 +113,25 @@ def test_segment_asks_for_a_channel_where_there_are_several(tmp_path):
     done = senescope("segment", path, "--diameter", 20, "--output", tmp_path)
     assert done.returncode == 1
     assert "--channel" in done.stderr
+
+
+def test_segment_asks_for_a_scene_and_a_time_where_there_are_several(tmp_path):
+    path, out = tmp_path / "two.ome.tif", tmp_path / "labels"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for name in ("left side", "right"):
+            frames = np.zeros((3, 64, 64), np.uint8)
+            writer.write(frames, metadata={"axes": "TYX", "Name": name})
+    command = ["segment", str(path), "-d", "20", "-o", str(out)]
+    for chosen, said in [
+        ([], "--scene"),
+        (["--scene", "right"], "--time"),
+        (["--scene", "up", "--time", "2"], "it has left side, right"),
+    ]:
+        result = CliRunner().invoke(app, [*command, *chosen], env={"COLUMNS": "400"})
+        assert result.exit_code == 1
+        assert said in result.output
+    assert CliRunner().invoke(app, [*command, "--scene", "left side", "-t", "2"]).exit_code == 0
+    assert (out / "two_left-side_t2_labels.tif").is_file()
 
 
 def test_segment_with_an_unknown_model_says_so_once(tmp_path):

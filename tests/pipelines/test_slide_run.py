@@ -235,7 +235,7 @@ def test_the_picture_shows_positive_cells_without_reading_the_slide(undisturbed,
 def test_segment_without_a_study(tmp_path, monkeypatch):
     study(tmp_path)
     monkeypatch.setattr("pipelines.segment_files.SLIDE_ABOVE_PX", 60000)
-    done = segment_file(tmp_path / "slide.ome.tif", 30, tmp_path / "out", "compact", None)
+    done = segment_file(tmp_path / "slide.ome.tif", 30, tmp_path / "out", "compact")
     assert done.error is None
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["slide_labels.ome.zarr"]
     labels = zarr.open_array(done.labels / "labels/nuclei/0", mode="r")

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from pipelines.errors import BusyError, StudyError
+from pipelines.review.store import Exclusion, read_exclusions, write_exclusions
 from pipelines.run.image import process_image
 from pipelines.run.layout import Layout
 from pipelines.run.lock import only_run
@@ -119,6 +120,22 @@ def test_a_renamed_image_is_known_again(tmp_path):
     assert Layout(tmp_path / "out").qc("well_b").is_file()
     assert not Layout(tmp_path / "out").qc("field0").exists()
     assert_same_as_one_run(study)
+
+
+def test_what_was_decided_of_a_renamed_image_follows_it(tmp_path):
+    study = watched(tmp_path)
+    path = arrives(study, 0)
+    swept(study)
+    layout = Layout(tmp_path / "out")
+    write_exclusions(layout, [Exclusion("field0", 1, reason="debris"), Exclusion("elsewhere", 2)])
+    path.rename(path.with_name("well_b.tif"))
+    swept(study)
+    assert read_exclusions(layout) == [
+        Exclusion("elsewhere", 2),
+        Exclusion("well_b", 1, reason="debris"),
+    ]
+    cells = pl.read_parquet(layout.cells)
+    assert cells.filter(pl.col("excluded_by_hand"))["cell_id"].to_list() == [1]
 
 
 def test_a_replaced_image_is_measured_anew(tmp_path):
