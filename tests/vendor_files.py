@@ -4,12 +4,16 @@ Pixels are always given as (scene, time, channel, z, y, x); the layouts follow w
 liffile and oiffile accept, which were written against real files.
 """
 
+import io
+import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 CHANNELS = ("DAPI", "AF488", "p21")
 PIXEL_UM = 0.325
@@ -243,3 +247,57 @@ def write_plate(path: Path, pixels: NDArray, wells=("A/1", "B/2")) -> None:
         group = plate.require_group(well)
         write_well_metadata(group, ["0"])
         write_ome_zarr(path / well / "0", pixels[i])
+
+
+def write_ndpi(path: Path, rgb: NDArray, magnifications: Sequence[float] = (20.0, 5.0)) -> None:
+    """NDPI: pages of one JPEG strip each, in pieces between restart markers; offsets of 64 bit.
+
+    Args:
+        path: the file.
+        rgb: uint8, whose sides are whole multiples of 64 at every size.
+        magnifications: of the full size and of smaller copies; -1 is the picture of the slide.
+    """
+    written = bytearray(b"II*\0" + bytes(8))
+    next_at = 4
+    for magnification in magnifications:
+        step = round(magnifications[0] / magnification) if magnification > 0 else 16
+        plane = np.ascontiguousarray(rgb[::step, ::step])
+        jpeg = _jpeg_in_pieces(plane)
+        starts = [jpeg.index(b"\xff\xda"), *_restarts(jpeg)]
+        starts[0] += 2 + int.from_bytes(jpeg[starts[0] + 2 : starts[0] + 4], "big")
+        strip_at = len(written)
+        written += jpeg
+        extra_at = len(written)
+        resolution = struct.pack("<II", round(1e4 / PIXEL_UM / step), 1)
+        written += resolution + b"Hamamatsu\0" + bytes(2) + np.array(starts, "<u4").tobytes()
+        whole = {
+            256: plane.shape[1], 257: plane.shape[0], 259: 7, 262: 6, 273: strip_at,
+            277: 3, 278: plane.shape[0], 279: len(jpeg), 296: 3, 65420: 1,
+        }  # fmt: skip
+        entries = [struct.pack("<HHII", code, 4, 1, value) for code, value in whole.items()]
+        entries += [
+            struct.pack("<HHII", 258, 3, 1, 8),
+            struct.pack("<HHII", 271, 2, 10, extra_at + 8),
+            struct.pack("<HHII", 282, 5, 1, extra_at),
+            struct.pack("<HHII", 283, 5, 1, extra_at),
+            struct.pack("<HHIf", 65421, 11, 1, magnification),
+            struct.pack("<HHII", 65426, 4, len(starts), extra_at + 20),
+        ]
+        struct.pack_into("<Q", written, next_at, len(written))
+        written += struct.pack("<H", len(entries))
+        written += b"".join(sorted(entries, key=lambda e: struct.unpack_from("<H", e)))
+        next_at = len(written)
+        written += bytes(8 + 4 * len(entries))
+    path.write_bytes(written)
+
+
+def _jpeg_in_pieces(plane: NDArray) -> bytes:
+    file = io.BytesIO()
+    pieces = {"subsampling": 0, "restart_marker_blocks": 8}
+    Image.fromarray(plane).save(file, "JPEG", quality=95, **pieces)
+    return file.getvalue()
+
+
+def _restarts(jpeg: bytes) -> list[int]:
+    """Where the data after each restart marker begin."""
+    return [m.end() for m in re.finditer(rb"\xff[\xd0-\xd7]", jpeg)]

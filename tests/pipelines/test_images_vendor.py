@@ -179,6 +179,19 @@ def test_positions_and_times_of_an_ome_tiff(tmp_path):
     assert (read(path, 1, z="max", scene=1, time=0) == PIXELS[1, 0, 1].max(axis=0)).all()
 
 
+def test_hamamatsu_slide_is_read_from_its_full_size_in_pieces(tmp_path):
+    path = tmp_path / "a.ndpi"
+    y, x = np.mgrid[:512, :768]
+    rgb = np.stack([y // 2, x // 3, 128 + 60 * np.sin(y / 9) * np.cos(x / 7)], -1).astype(np.uint8)
+    files.write_ndpi(path, rgb, (20.0, 5.0, -1.0))
+    info = inspect(path)
+    assert (info.shape, info.is_rgb, info.block) == ((512, 768, 3), True, (8, 64))
+    assert info.pixel_size_um == pytest.approx(files.PIXEL_UM, rel=1e-4)
+    field = open_field("x", {"a": path}, {"a": "rgb"}, pixel_size_um="unknown", z="none")
+    piece = field.rgb[100:300, 500:700].compute().astype(int)
+    assert np.abs(piece - rgb[100:300, 500:700]).max() < 12  # JPEG
+
+
 @pytest.mark.parametrize("found", formats.VENDORS, ids=lambda f: f.extra)
 def test_the_error_for_a_missing_reader_names_its_extra(tmp_path, monkeypatch, found):
     monkeypatch.setitem(sys.modules, found.package, None)
