@@ -72,14 +72,7 @@ def image_moments(
         ``squares`` (sum of squared deviations from the mean) and ``smallest`` (value, before any
         logarithm); images without such a cell are missing.
     """
-    present = set(pq.read_schema(cells).names)
-    frame = pl.scan_parquet(cells)
-    for name in exclude:
-        if name in present:
-            frame = frame.filter(~pl.col(name).fill_null(value=False))
-    for name, wanted in outcome.within.items():
-        texts = [str(value).lower() for value in wanted]
-        frame = frame.filter(pl.col(name).cast(pl.String).str.to_lowercase().is_in(texts))
+    frame = kept_cells(cells, exclude).filter(inside(outcome))
     value = pl.col(outcome.column).cast(pl.Float64).fill_nan(None)
     by = list(dict.fromkeys((*keys, IMAGE)))
     number = pl.col("value").log() if logs else pl.col("value")
@@ -98,6 +91,25 @@ def image_moments(
         .collect(engine="streaming")
         .sort(by)
     )
+
+
+def kept_cells(cells: Path, exclude: Sequence[str]) -> pl.LazyFrame:
+    """Cells that carry none of the flags; a flag that the table does not have is on no cell."""
+    present = set(pq.read_schema(cells).names)
+    frame = pl.scan_parquet(cells)
+    for name in exclude:
+        if name in present:
+            frame = frame.filter(~pl.col(name).fill_null(value=False))
+    return frame
+
+
+def inside(outcome: Outcome) -> pl.Expr:
+    """Whether a cell is among those that the outcome counts."""
+    chosen = pl.lit(value=True)
+    for name, wanted in outcome.within.items():
+        texts = [str(value).lower() for value in wanted]
+        chosen = chosen & pl.col(name).cast(pl.String).str.to_lowercase().is_in(texts)
+    return chosen
 
 
 def merged(moments: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

@@ -5,22 +5,27 @@ from dataclasses import replace
 from math import isnan, nan
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
 from measurements.columns import Column
 from pipelines.statistics import unit_fractions, unit_means
-from pipelines.statistics.cell_models import cell_model, variance_components
+from pipelines.statistics.cell_models import Compare, cell_model, variance_components
 from pipelines.statistics.comparisons import Comparison, Group, comparisons
 from pipelines.statistics.measured import Measured, measure, units_of
 from pipelines.statistics.moments import COUNTED, Outcome, kind_of
+from pipelines.statistics.regated import regated
 from pipelines.statistics.results import TestResult
+from pipelines.statistics.unit_means import Units
 from pipelines.study.base import Scalar
 from pipelines.study.messages import nearest
 from pipelines.study.model import OutcomeWithin, Statistics, Study
 
 Row = dict[str, object]
+Floats = NDArray[np.float64]
 ADJUST = {"holm": "holm", "bh": "fdr_bh"}
 
 
@@ -95,8 +100,7 @@ def statistics_rows(study: Study, cells: Path) -> list[Row]:
     design = study.statistics
     if design is None or not cells.is_file():
         return []
-    flags = study.exclude.flags
-    rows = [row for name in outcomes_of(study) for row in _outcome_rows(name, design, cells, flags)]
+    rows = [row for name in outcomes_of(study) for row in _outcome_rows(name, study, design, cells)]
     return _adjusted(rows, design.adjust)
 
 
@@ -120,22 +124,23 @@ def find_outcome(named: OutcomeWithin | str, cells: Path) -> Outcome | str:
 
 
 def _outcome_rows(
-    named: OutcomeWithin | str,
-    design: Statistics,
-    cells: Path,
-    exclude: Sequence[str],
+    named: OutcomeWithin | str, study: Study, design: Statistics, cells: Path
 ) -> list[Row]:
     outcome = find_outcome(named, cells)
     if isinstance(outcome, str):
         column = named if isinstance(named, str) else named.of
         nothing = TestResult("", note=outcome)
         return [{"outcome": column, "unit": design.unit, "role": "primary"} | _numbers(nothing)]
-    measured = measure(outcome, design, cells, exclude)
+    measured = measure(outcome, design, cells, study.exclude.flags)
     base: Row = {"outcome": outcome.column, "within": outcome.subset, "unit": design.unit}
     if not measured.groups:
         nothing = TestResult("", note="no cell has a value: no test")
         return [base | {"role": "primary"} | _numbers(nothing)]
-    rows = [*_omnibus_rows(measured, design), *_comparison_rows(measured, design)]
+    rule = study.positivity.get(outcome.column.removesuffix("_positive"))
+    positive: Floats | str | None = None
+    if rule is not None and rule.rule == "control_percentile" and outcome.kind == "flag":
+        positive = regated(measured, design, rule, cells, study.exclude.flags)
+    rows = [*_omnibus_rows(measured, design), *_comparison_rows(measured, design, positive)]
     return [base | row for row in rows]
 
 
@@ -155,21 +160,35 @@ def _effect(key: str, factors: Sequence[str]) -> str:
     return " x ".join(factors[int(position)] for position in key.split(":"))
 
 
-def _comparison_rows(measured: Measured, design: Statistics) -> list[Row]:
+def _comparison_rows(
+    measured: Measured, design: Statistics, positive: Floats | str | None
+) -> list[Row]:
+    """Test and model of every comparison; `positive` is what `regated` gives, if anything."""
     units = units_of(measured, design)
     components = variance_components(measured, design)
     icc = nan if isinstance(components, str) else components.icc
-    model = cell_model(measured, design, components)
-    share = measured.outcome.kind == "flag"
-    compare = unit_fractions.compare if share else unit_means.compare
+    refolded = positive if isinstance(positive, np.ndarray) else None
+    model = cell_model(measured, design, components, refolded)
+    compare = _unit_test(measured, units, positive)
     rows = []
     for comparison in comparisons(design, measured.groups):
         weights = comparison.weights(measured.groups)
         sides = _sides(comparison, measured, design)
-        primary = replace(compare(units, weights), icc=icc)
+        primary = replace(compare(weights), icc=icc)
         for result, role in ((primary, "primary"), (model(weights), "beside")):
             rows.append({"contrast": comparison.name, "role": role} | sides | _numbers(result))
     return rows
+
+
+def _unit_test(measured: Measured, units: Units, positive: Floats | str | None) -> Compare:
+    """The test of unit means or fractions, by what the outcome is."""
+    if measured.outcome.kind != "flag":
+        return lambda weights: unit_means.compare(units, weights)
+    if positive is None:
+        return lambda weights: unit_fractions.compare(units, weights)
+    cells = measured.units[COUNTED].to_numpy()
+    fractions = positive if isinstance(positive, str) else positive / cells
+    return lambda weights: unit_fractions.compare_gated(units, weights, fractions)
 
 
 def _sides(comparison: Comparison, measured: Measured, design: Statistics) -> Row:

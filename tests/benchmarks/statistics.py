@@ -72,6 +72,8 @@ def study_of(plan: Plan) -> str:
         "study: no-effect\nsamples: samples.csv\nchannels: {dna: 0}\n"
         "segmentation:\n  nuclei: {channel: dna, diameter_px: 20}\n"
         "measurements: [{type: morphology}]\n"
+        "positivity:\n  marker: {of: intensity, rule: control_percentile, "
+        f"controls: {{{reference}}}}}\n"
         f"statistics:\n  unit: unit\n  factors: [{', '.join(plan.factors)}]\n{blocks}{random}"
         f"  reference: {{{reference}}}\n"
         "  outcomes: [intensity, foci, marker_positive]\n  adjust: none\n"

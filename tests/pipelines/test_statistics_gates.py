@@ -1,0 +1,184 @@
+"""Fractions above a gate that the reference's cells set: each unit is left out of both at once."""
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from pipelines.statistics import statistics_rows
+from pipelines.statistics.measured import measure
+from pipelines.statistics.moments import Outcome
+from pipelines.statistics.regated import regated
+from pipelines.statistics.unit_fractions import GATED, GATED_PAIRS, compare_gated
+from pipelines.statistics.unit_means import Units
+from pipelines.study import parse_study
+
+STUDY = """
+study: gated
+samples: samples.csv
+channels: {{dna: 0}}
+segmentation:
+  nuclei: {{channel: dna, diameter_px: 20}}
+measurements: [{{type: morphology}}]
+exclude: {{flags: [debris]}}
+positivity:
+  marker: {{of: intensity, rule: {rule}}}
+statistics:
+  unit: donor
+  factors: [genotype]
+  {more}
+  reference: {{genotype: healthy}}
+  outcomes: [marker_positive]
+"""
+CONTROLLED = "control_percentile, controls: {genotype: healthy}"
+
+
+def study(rule=CONTROLLED, more=""):
+    return parse_study(STUDY.format(rule=rule, more=more), "study")
+
+
+def donors(n=4, seed=0, effect=0.6, litters=False):
+    """Cells of `n` donors a group, which differ, in two images each."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for group in ("healthy", "werner"):
+        for donor in range(n):
+            own = rng.normal(0, 0.3) + effect * (group == "werner")
+            rows += [
+                {
+                    "image_id": f"{group}{donor}_{cell % 2}",
+                    "genotype": group,
+                    "donor": f"{group[0]}{donor}",
+                    "litter": donor if litters else None,
+                    "intensity": float(np.exp(own + rng.normal(0, 0.5))),
+                    "debris": bool(rng.random() < 0.1),
+                }
+                for cell in range(50)
+            ]
+    return pl.DataFrame(rows)
+
+
+def gates_by_hand(cells, left_out=None, by="donor"):
+    """Threshold of every member as a run sets it, with `left_out` not in the study."""
+    controls = cells.filter((pl.col("genotype") == "healthy") & ~pl.col("debris"))
+    controls = controls.filter(pl.col(by) != left_out) if left_out is not None else controls
+    found = {None: np.percentile(controls["intensity"], 95)}
+    for member in controls[by].unique():
+        others = controls.filter(pl.col(by) != member)
+        found[member] = np.percentile(others["intensity"], 95)
+    return found
+
+
+def gated(cells, by="donor"):
+    gates = gates_by_hand(cells, by=by)
+    limit = pl.col(by).replace_strict(gates, default=gates[None], return_dtype=pl.Float64)
+    return cells.with_columns((pl.col("intensity") > limit).alias("marker_positive"))
+
+
+def written(tmp_path, cells):
+    path = tmp_path / "cells.parquet"
+    pq.write_table(cells.to_arrow(), path)
+    return path
+
+
+def counted(tmp_path, cells, settings):
+    path, design = written(tmp_path, cells), settings.statistics
+    flags = settings.exclude.flags
+    measured = measure(Outcome("marker_positive", {}, "flag"), design, path, flags)
+    return measured, regated(measured, design, settings.positivity["marker"], path, flags)
+
+
+@pytest.mark.parametrize("by", ["donor", "litter"])
+def test_each_fold_is_gated_as_if_it_had_not_been_measured(tmp_path, by):
+    cells = gated(donors(litters=True), by)
+    settings = study(more="blocks: litter" if by == "litter" else "")
+    measured, found = counted(tmp_path, cells, settings)
+    members = measured.units[by].to_list()
+    folds = sorted(set(members)) if by == "litter" else members
+    assert found.shape == (len(folds), len(members))
+    for fold, row in zip(folds, found, strict=True):
+        gates = gates_by_hand(cells, type(cells[by][0])(fold), by)
+        for unit, positive in zip(measured.units.iter_rows(named=True), row, strict=True):
+            mine = cells.filter((pl.col("donor") == unit["donor"]) & ~pl.col("debris"))
+            gate = gates.get(mine[by][0], gates[None])
+            expected = mine["marker_positive"].sum()
+            if unit[by] != fold:
+                expected = (mine["intensity"] > gate).sum()
+            assert positive == expected
+
+
+def test_a_gate_moves_with_the_reference_alone(tmp_path):
+    measured, found = counted(tmp_path, gated(donors()), study())
+    werner = (measured.units["genotype"] == "werner").to_numpy()
+    assert (np.ptp(found[werner][:, werner], axis=0) == 0).all()
+    assert (np.ptp(found[~werner][:, werner], axis=0) > 0).any()
+
+
+def test_the_gates_error_is_in_p_interval_and_model(tmp_path):
+    cells = gated(donors(6))
+    given = "fixed, value: 1"
+    with_error = statistics_rows(study(), written(tmp_path, cells))
+    as_given = statistics_rows(study(given), written(tmp_path, cells))
+    for found, exact in zip(with_error, as_given, strict=True):
+        assert found["estimate"] == pytest.approx(exact["estimate"])
+        assert found["ci_high"] != exact["ci_high"]
+    found, exact = with_error[0], as_given[0]
+    assert found["ci_high"] - found["ci_low"] > exact["ci_high"] - exact["ci_low"]
+    assert {row["role"]: row["test"] for row in with_error}["primary"] == GATED
+    paired = statistics_rows(study(more="blocks: litter"), written(tmp_path, gated(
+        donors(6, litters=True), "litter")))  # fmt: skip
+    assert {row["role"]: row["test"] for row in paired}["primary"] == GATED_PAIRS
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda c: c.filter(~pl.col("donor").is_in(["h2", "h3"])), "too few of its control units"),
+        (lambda c: c.with_columns(marker_positive=pl.col("intensity") > 1), "controls alone"),
+        (lambda c: c.drop("intensity"), "not in the cells table"),
+    ],
+)
+def test_where_no_unit_can_be_left_out_the_row_says_so(tmp_path, change, why):
+    rows = statistics_rows(study(), written(tmp_path, change(gated(donors(4)))))
+    primary = next(row for row in rows if row["role"] == "primary")
+    assert "takes the gate as exact" in primary["note"]
+    assert why in primary["note"]
+    assert primary["test"] != GATED
+    assert np.isfinite(primary["p"])
+
+
+def units(first, second, blocks=None):
+    values = np.array([*second, *first])
+    groups = np.repeat([0, 1], [len(second), len(first)])
+    return Units(values, groups, blocks, ("reference", "first"))
+
+
+def test_without_an_error_of_the_gate_it_is_welchs_t_of_logits():
+    first, second = np.array([0.3, 0.42, 0.25, 0.5]), np.array([0.05, 0.1, 0.08])
+    given = units(first, second)
+    found = compare_gated(given, [-1, 1], np.tile(given.values, (7, 1)))
+    parts = [v.var(ddof=1) / v.size / (v.mean() * (1 - v.mean())) ** 2 for v in (first, second)]
+    logits = [np.log(v.mean() / (1 - v.mean())) for v in (first, second)]
+    assert found.statistic == pytest.approx((logits[0] - logits[1]) / np.sqrt(sum(parts)))
+    df = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 2)
+    assert found.df == pytest.approx(df)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(found.statistic), df))
+
+
+def test_without_an_error_of_the_gate_pairs_are_the_paired_t():
+    rng = np.random.default_rng(3)
+    given = units(rng.uniform(0.1, 0.6, 5), rng.uniform(0.02, 0.2, 5), np.tile(np.arange(5), 2))
+    found = compare_gated(given, [-1, 1], np.tile(given.values, (5, 1)))
+    expected = stats.ttest_rel(given.of(1), given.of(0))
+    assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_interval_says_what_p_says_and_stays_within_bounds(seed):
+    rng = np.random.default_rng(seed)
+    given = units(rng.beta(2, 8, 5), rng.beta(1, 12, 6))
+    noise = rng.normal(0, 0.02, (11, 1)) * (given.groups == 1)
+    found = compare_gated(given, [-1, 1], np.clip(given.values + noise, 0, 1))
+    assert -1 <= found.ci_low < found.estimate < found.ci_high <= 1
+    assert (found.ci_low > 0 or found.ci_high < 0) == (found.p < 0.05)
