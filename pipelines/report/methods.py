@@ -12,13 +12,13 @@ from pipelines.report.data import RunData
 Settings = Mapping[str, Any]
 TESTS = (
     "Unit means were compared by Welch's t-test (of fractions on the arcsine scale of group means; "
-    "paired t-test within blocks), with 95 % confidence intervals and Hedges' g. Where a percentile "
-    "of the study's own control cells is the gate, fractions were compared by a jackknife t-test "
+    "paired t-test within blocks), with 95 % confidence intervals and Hedges' g. Where a percentile"
+    " of the study's own control cells is the gate, fractions were compared by a jackknife t-test "
     "that leaves each unit out of both the gate and the means (on the logit scale; of differences "
-    "within blocks as they are). Beside it stand, for "
-    "fractions, a binomial model of unit totals with overdispersion estimated by moments and the "
-    "same jackknife, for counts a negative binomial one, and for other numbers "
-    "a linear mixed model of cells fitted by restricted maximum likelihood."
+    "within blocks as they are). Beside it stand, for fractions, a binomial model of unit totals "
+    "with overdispersion estimated by moments and the standard error of a jackknife over units, for"
+    " counts a negative binomial one, and for other numbers a linear mixed model of cells fitted by"
+    " restricted maximum likelihood."
 )
 SAMENESS = {"holm": "Holm's method", "bh": "the method of Benjamini and Hochberg"}
 

@@ -32,38 +32,20 @@ def variance_components(measured: Measured, design: Statistics) -> MixedFit | st
     return fit_mixed(*moments_of(measured, design))
 
 
-def cell_model(
-    measured: Measured,
-    design: Statistics,
-    components: MixedFit | str,
-    refolded: Floats | None = None,
-) -> Compare:
+def cell_model(measured: Measured, design: Statistics, components: MixedFit | str) -> Compare:
     """Fit the model once, to test any comparison with.
 
     Fractions and counts are modelled as totals of units, other numbers cell by cell.
-
-    Args:
-        measured: the outcome.
-        design: the study's.
-        components: of `variance_components`.
-        refolded: positive cells (folds, units) with each fold left out of their gate; None where
-            there is no such thing.
     """
     if measured.outcome.kind == "number":
         matrix = moments_of(measured, design)[1]
         return lambda weights: mixed.compare(components, weights, matrix, logs=measured.logs)
     flags = measured.outcome.kind == "flag"
     test = BINOMIAL if flags else COUNTS
-    units, totals, kept, note = _informative(measured, design, flags=flags)
-    cells = measured.units[COUNTED].to_numpy().astype(np.float64)[kept]
+    units, totals, cells, note = _informative(measured, design, flags=flags)
     matrix = Design.of(units.groups, units.blocks, units.names)
     why = no_estimate(totals, cells if flags else np.full(cells.size, np.inf), matrix)
-    if why or not flags:
-        fit = why or fit_counts(totals, cells, matrix)
-    else:
-        fit = fit_fractions(
-            totals, cells, matrix, _without_silent(refolded, measured, design, kept)
-        )
+    fit = why or (fit_fractions if flags else fit_counts)(totals, cells, matrix)
 
     def compare(weights: Sequence[float]) -> TestResult:
         result = overdispersed.compare(fit, test, weights, matrix)
@@ -74,8 +56,8 @@ def cell_model(
 
 def _informative(
     measured: Measured, design: Statistics, *, flags: bool
-) -> tuple[Units, Floats, NDArray[np.bool_], str]:
-    """Units, their totals, and which were kept: without blocks that say nothing of a ratio.
+) -> tuple[Units, Floats, Floats, str]:
+    """Units, their totals and cells, without blocks that say nothing of a ratio.
 
     A block where no cell counts, or every cell is positive, fits any ratio between its groups; left
     in, it would add a degree of freedom without information.
@@ -85,7 +67,7 @@ def _informative(
     # Back to whole numbers: the mean of n cells times n is one but for rounding.
     totals = np.rint(measured.units[MEAN].to_numpy() * cells)
     if units.blocks is None:
-        return units, totals, np.ones(totals.size, dtype=bool), ""
+        return units, totals, cells, ""
     silent = [
         block
         for block in np.unique(units.blocks)
@@ -94,18 +76,7 @@ def _informative(
     ]
     kept = ~np.isin(units.blocks, silent)
     if kept.all() or not kept.any():
-        return units, totals, np.ones(totals.size, dtype=bool), ""
+        return units, totals, cells, ""
     some = Units(units.values[kept], units.groups[kept], units.blocks[kept], units.names)
     note = f"{len(silent)} block(s) with no or only positive cells left out"
-    return some, totals[kept], kept, note
-
-
-def _without_silent(
-    refolded: Floats | None, measured: Measured, design: Statistics, kept: NDArray[np.bool_]
-) -> Floats | None:
-    """The folds and units that `_informative` keeps."""
-    if refolded is None or kept.all():
-        return refolded
-    blocks = units_of(measured, design).blocks
-    assert blocks is not None  # only blocks are left out
-    return refolded[np.isin(np.unique(blocks), blocks[kept])][:, kept]
+    return some, totals[kept], cells[kept], note

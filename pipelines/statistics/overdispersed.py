@@ -38,17 +38,13 @@ FARTHEST = 30.0  # Linear predictors beyond it mean fractions that no data can t
 MOST_DISPERSION = 1e6
 
 
-def fit_fractions(
-    positive: Floats, cells: Floats, design: Design, refolded: Floats | None = None
-) -> Estimates:
+def fit_fractions(positive: Floats, cells: Floats, design: Design) -> Estimates:
     """Fit fractions of positive cells with a logit link.
 
     Args:
         positive: positive cells of each unit, shape (units,).
         cells: cells of each unit, all above 0.
         design: groups and blocks of the units.
-        refolded: positive cells (folds, units) with each fold of the design left out of the gate;
-            None to take the gate as exact.
     """
 
     def mean(predictor: Floats) -> tuple[Floats, Floats]:
@@ -60,9 +56,7 @@ def fit_fractions(
         return plain * (1 + (cells - 1) * dispersion * plain / cells)
 
     start = np.log((positive + 0.5) / (cells - positive + 0.5))
-    folds = len(design.folds)
-    left_out = np.tile(positive, (folds, 1)) if refolded is None else refolded
-    return _with_dispersion(positive, start, mean, variance, design, left_out)
+    return _with_dispersion(positive, start, mean, variance, design, jackknife=True)
 
 
 def fit_counts(totals: Floats, cells: Floats, design: Design) -> Estimates:
@@ -149,12 +143,10 @@ def _with_dispersion(
     mean: Mean,
     variance: Variance,
     design: Design,
-    refolded: Floats | None = None,
+    *,
+    jackknife: bool = False,
 ) -> Estimates:
-    """Choose the φ that makes Pearson's χ² equal to its degrees of freedom.
-
-    With `refolded`, totals (folds, units), standard errors are those of the jackknife.
-    """
+    """Choose the φ that makes Pearson's χ² equal to its degrees of freedom."""
     first: Floats = np.linalg.lstsq(design.matrix, start, rcond=None)[0].astype(np.float64)
 
     def excess(dispersion: float) -> float:
@@ -173,11 +165,11 @@ def _with_dispersion(
     beta, covariance, converged = _fitted(totals, first, dispersion, mean, variance, design.matrix)
     lost = "" if converged else "the fit did not converge"
     fit = Estimates(beta, covariance, design.df, joined(note, lost))
-    if refolded is None:
+    if not jackknife:
         return fit
     left_out = [
-        _fitted(found, beta, dispersion, mean, variance, design.matrix, kept)[0]
-        for found, kept in zip(refolded, design.folds, strict=True)
+        _fitted(totals, beta, dispersion, mean, variance, design.matrix, kept)[0]
+        for kept in design.folds
     ]
     return replace(fit, replicates=Replicates(np.array(left_out), design.strata))
 

@@ -167,8 +167,7 @@ def _comparison_rows(
     units = units_of(measured, design)
     components = variance_components(measured, design)
     icc = nan if isinstance(components, str) else components.icc
-    refolded = positive if isinstance(positive, np.ndarray) else None
-    model = cell_model(measured, design, components, refolded)
+    model = cell_model(measured, design, components)
     compare = _unit_test(measured, units, positive)
     rows = []
     for comparison in comparisons(design, measured.groups):

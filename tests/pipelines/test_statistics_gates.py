@@ -115,15 +115,13 @@ def test_a_gate_moves_with_the_reference_alone(tmp_path):
     assert (np.ptp(found[~werner][:, werner], axis=0) > 0).any()
 
 
-def test_the_gates_error_is_in_p_interval_and_model(tmp_path):
+def test_the_gates_error_is_in_p_and_interval(tmp_path):
     cells = gated(donors(6))
     given = "fixed, value: 1"
     with_error = statistics_rows(study(), written(tmp_path, cells))
     as_given = statistics_rows(study(given), written(tmp_path, cells))
-    for found, exact in zip(with_error, as_given, strict=True):
-        assert found["estimate"] == pytest.approx(exact["estimate"])
-        assert found["ci_high"] != exact["ci_high"]
     found, exact = with_error[0], as_given[0]
+    assert found["estimate"] == exact["estimate"]
     assert found["ci_high"] - found["ci_low"] > exact["ci_high"] - exact["ci_low"]
     assert {row["role"]: row["test"] for row in with_error}["primary"] == GATED
     paired = statistics_rows(study(more="blocks: litter"), written(tmp_path, gated(
