@@ -17,7 +17,7 @@ from pipelines.images.header import inspect, is_tiff
 from pipelines.images.info import image_errors
 from pipelines.images.raster import has_stored_integers
 from pipelines.images.reader import read_planes
-from pipelines.images.source import Source
+from pipelines.images.source import Box, Source
 from pipelines.ome_zarr import (
     OME_VERSION,
     SMALLEST_LEVEL,
@@ -69,8 +69,21 @@ def write_labels(
             _write_levels(group.create_group(name), levels, "yx", pixel_size_um, more)
 
 
-def read_labels(path: Path, name: str) -> NDArray[np.uint32]:
+def label_names(path: Path) -> list[str]:
+    """Names of the label images in an OME-Zarr folder; none where there is no such folder."""
+    folder = path / "labels"
+    return (
+        sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    )
+
+
+def read_labels(path: Path, name: str, box: Box | None = None) -> NDArray[np.uint32]:
     """Read one label image, (y, x), from an OME-Zarr folder that `write_labels` wrote.
+
+    Args:
+        path: the folder.
+        name: of the labels.
+        box: rows and columns to read, where not all are wanted.
 
     Raises:
         ImageError: The folder is missing or broken, or has no labels of this name.
@@ -87,7 +100,7 @@ def read_labels(path: Path, name: str) -> NDArray[np.uint32]:
         level = group[f"{name}/0"]
         if not isinstance(level, zarr.Array):
             raise ImageError(f"{path}: labels {name!r} have no full resolution, expected at 0")
-        return _as_labels(np.asarray(level[...]), name)
+        return _as_labels(np.asarray(level[... if box is None else box]), name)
 
 
 def write_label_tiff(path: Path, labels: NDArray[Any], pixel_size_um: float | None = None) -> None:

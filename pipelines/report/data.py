@@ -105,8 +105,12 @@ class RunData:
         flags = exclude.get("flags") if isinstance(exclude, dict) else None
         return tuple(map(str, flags)) if isinstance(flags, list) else ()
 
-    def cells(self, column: str) -> pl.DataFrame:
+    def cells(self, column: str, also: Sequence[str] = ()) -> pl.DataFrame:
         """One measured column of the cells that the study did not exclude, with all keys.
+
+        Args:
+            column: its name.
+            also: further columns, which are left as they are.
 
         Returns:
             Key columns as text and `column` as float; flags are 0 or 1, missing values null.
@@ -114,12 +118,12 @@ class RunData:
         known = self.definitions
         keys = [key for key in (*self.keys, "image_id") if key in known]
         flags = [name for name in self.excluding if known_kind(known, name) == "flag"]
-        wanted = list(dict.fromkeys([*keys, *flags, column]))
+        wanted = list(dict.fromkeys([*keys, *flags, column, *also]))
         frame = pl.read_parquet(Layout(self.folder).cells, columns=wanted)
         if flags:
             frame = frame.filter(~pl.any_horizontal(pl.col(flags).fill_null(value=False)))
         value = frame[column].cast(pl.Float64, strict=False)
-        return _named(frame.select(keys), keys, known).with_columns(value)
+        return _named(frame.select(keys), keys, known).with_columns(value, *frame.select(also))
 
 
 def read_run(folder: Path) -> RunData:

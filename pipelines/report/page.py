@@ -26,6 +26,7 @@ from pipelines.report.gallery import Gallery, gallery
 from pipelines.report.gates import gate_figures
 from pipelines.report.methods import methods_text
 from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
+from pipelines.report.portraits import Strip, portrait_strips
 from pipelines.report.power import power_figures, power_sentences
 from pipelines.report.spread import spread_figures
 from pipelines.report.tables import (
@@ -94,6 +95,7 @@ class RunView:
     power: list[OutcomeFigure]
     methods: list[str]
     counts: OutcomeFigure | None
+    portraits: list[Strip]
     gallery: Gallery | None
     glossary: Table | None
     facts: list[tuple[str, list[tuple[str, str]]]]
@@ -122,6 +124,7 @@ class RunView:
                 "Quality",
                 self.quality or self.counts or self.run_warnings or self.cell_flags,
             ),
+            ("cells", "Cells", self.portraits),
             ("pictures", "Pictures", self.gallery),
             ("methods", "Methods", self.methods),
             ("columns", "Columns", self.glossary),
@@ -207,6 +210,7 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         power=power_figures(run, anchor),
         methods=methods_text(run),
         counts=count_figure(run, f"{anchor}-n"),
+        portraits=portrait_strips(run),
         gallery=gallery(run, output),
         glossary=glossary_table(run),
         facts=_facts(run.provenance),

@@ -65,6 +65,11 @@ class Layout:
         return self.root / "qc" / f"{image_id}.png"
 
     @property
+    def portraits(self) -> Path:
+        """Small pictures of single cells, and cells.csv, which says what each shows."""
+        return self.root / "portraits"
+
+    @property
     def exclusions(self) -> Path:
         """Cells that a person left out."""
         return self.root / "review" / "exclusions.csv"

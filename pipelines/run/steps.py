@@ -136,11 +136,13 @@ def finish(
     # Imported here: tables and figures take seconds, which would hold up the first image.
     from pipelines.report import build_report
     from pipelines.run.gather import gather
+    from pipelines.run.portraits import draw_portraits
 
     ended = list(outcomes)
     references = plan.references.inputs
     gathered = gather(plan.checked, plan.output, plan.tasks, ended, references, plan.started)
     lost = [outcome for outcome in draw_all(gathered.pictures) if outcome.error]
+    hidden = draw_portraits(plan.checked, Layout(plan.output))
     report = build_report([plan.output], Layout(plan.output).report)
     return RunSummary(
         output=plan.output,
@@ -150,7 +152,7 @@ def finish(
         n_failed=gathered.n_failed,
         kept=sum(outcome.status == "kept" for outcome in ended),
         lost_pictures=tuple(lost),
-        warnings=gathered.warnings,
+        warnings=(*gathered.warnings, *(f"no single cells of {text}" for text in hidden)),
     )
 
 
@@ -159,7 +161,7 @@ def _open_output(output: Path, *, restart: bool) -> Layout:
     try:
         layout.root.mkdir(parents=True, exist_ok=True)
         if restart:
-            for name in ("parts", "labels", "qc", "tables"):
+            for name in ("parts", "labels", "qc", "tables", "portraits"):
                 shutil.rmtree(layout.root / name, ignore_errors=True)
         probe = layout.root / ".writable"
         probe.touch()
