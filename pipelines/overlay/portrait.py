@@ -11,7 +11,7 @@ from pipelines.overlay.outlines import Picture, outline
 from pipelines.overlay.picture import ON_BRIGHT, ON_DARK
 
 SIDE = 112
-LIMITS = (1.0, 99.8)
+LIMITS = (1.0, 99.5)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class Window:
 
 
 def common_limits(windows: list[Window]) -> tuple[float, float]:
-    """Grey values to show as black and white in all windows alike: 1st and 99.8th percentile."""
+    """Grey values to show as black and white in all windows alike: 1st and 99.5th percentile."""
     if not windows:
         return 0.0, 0.0
     values = np.concatenate([np.asarray(w.plane, dtype=np.float64).ravel() for w in windows])

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 from PIL import Image
 
-from pipelines.report.data import RunData, readable
+from pipelines.report.data import SEPARATOR, RunData, known_kind, readable
 from pipelines.report.tables import format_number
 from pipelines.run.layout import Layout
 
@@ -83,7 +83,20 @@ def _strip(run: RunData, table: pl.DataFrame, folder: Path) -> Strip:
         )
         if any(cells):
             rows.append((str(place), cells))
-    return Strip(readable(column), _note(first), tuple(groups), tuple(rows))
+    names = tuple(_group_name(run, group) for group in groups)
+    return Strip(readable(column), _note(first), names, tuple(rows))
+
+
+def _group_name(run: RunData, group: str) -> str:
+    """A bare number says little above pictures: dose 3, not 3."""
+    columns = [name for name in run.listed("group_columns") if name in run.definitions]
+    parts = group.split(SEPARATOR)
+    if len(parts) != len(columns):
+        return group
+    return SEPARATOR.join(
+        f"{readable(name)} {part}" if known_kind(run.definitions, name) == "number" else part
+        for name, part in zip(columns, parts, strict=True)
+    )
 
 
 def _note(row: Mapping[str, str]) -> str:

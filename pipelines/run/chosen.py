@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from pipelines.report.data import RunData, joined
@@ -17,6 +18,9 @@ COMPARTMENTS = ("cell", "nucleus")
 BOX = ("box_y", "box_x", "box_height", "box_width")
 
 
+Box = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell that is shown.
@@ -27,7 +31,8 @@ class Cell:
         image_id: its image.
         cell_id: its number there.
         value: of the column.
-        box: first row, first column, height and width, in the table's own unit.
+        box: first row, first column, height and width, in the table's own unit; None where shapes
+            were not measured.
     """
 
     group: str
@@ -35,7 +40,7 @@ class Cell:
     image_id: str
     cell_id: int
     value: float
-    box: tuple[float, float, float, float]
+    box: Box | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def chosen_cells(run: RunData, study: Study) -> list[Chosen]:
         study: its settings.
 
     Returns:
-        Nothing where shapes were not measured, which say where a cell lies.
+        One for each column that is a number, in the order of the report.
     """
     gates = {rule.of: f"{name}_positive" for name, rule in study.positivity.items()}
     gated = {flag: column for column, flag in gates.items()}
@@ -71,13 +76,12 @@ def chosen_cells(run: RunData, study: Study) -> list[Chosen]:
     wanted = [name for name in dict.fromkeys((*columns, *gates)) if name in run.definitions]
     numbers = [name for name in wanted if run.definitions[name].kind == "number"]
     boxes = _boxes(run)
-    if boxes is None:
-        return []
+    in_um = bool(boxes) and boxes[0].endswith("_um")
     chosen = []
     for name in numbers:
         table = _table(run, name, gates.get(name), boxes)
         cells = tuple(_picked(table, _groups(run, table)))
-        chosen.append(Chosen(name, channel_of(name, study), boxes[0].endswith("_um"), cells))
+        chosen.append(Chosen(name, channel_of(name, study), in_um, cells))
     return chosen
 
 
@@ -93,14 +97,14 @@ def channel_of(column: str, study: Study) -> str:
     return segmented[0] if segmented else next(iter(study.channels))
 
 
-def _boxes(run: RunData) -> list[str] | None:
-    """Columns of the cells' bounding boxes, else of the nuclei's; None where there are none."""
+def _boxes(run: RunData) -> list[str]:
+    """Columns of the cells' bounding boxes, else of the nuclei's; empty where there are none."""
     for compartment in COMPARTMENTS:
         for unit in ("um", "px"):
             names = [f"{compartment}_{part}_{unit}" for part in BOX]
             if all(name in run.definitions for name in names):
                 return names
-    return None
+    return []
 
 
 def _table(run: RunData, column: str, flag: str | None, boxes: Sequence[str]) -> pl.DataFrame:
@@ -123,12 +127,15 @@ def _table(run: RunData, column: str, flag: str | None, boxes: Sequence[str]) ->
 
 
 def _groups(run: RunData, table: pl.DataFrame) -> list[str]:
-    """The groups that have cells, in the order of tables/groups.csv."""
+    """The groups that have cells, in the order of tables/groups.csv; of many, evenly chosen."""
     columns = [name for name in run.listed("group_columns") if name in run.definitions]
     levels = run.tables["groups"]
     first = joined(levels, columns).to_list() if set(columns) <= set(levels.columns) else []
     found = table["group"].unique().sort().to_list()
-    return [name for name in dict.fromkeys((*first, *found)) if name in found][:MOST_GROUPS]
+    names = [name for name in dict.fromkeys((*first, *found)) if name in found]
+    # Both ends among them: of a series of doses none and the highest say most.
+    places = np.linspace(0, len(names) - 1, min(MOST_GROUPS, len(names))).round().astype(int)
+    return [names[place] for place in places]
 
 
 def _picked(table: pl.DataFrame, groups: Sequence[str]) -> list[Cell]:
@@ -156,8 +163,9 @@ def _rows(table: pl.DataFrame, place: str) -> pl.DataFrame:
 
 def _cell(row: tuple[object, ...], place: str) -> Cell:
     group, image_id, cell_id, value, _, *box = row
-    top, left, height, width = (float(str(side)) for side in box)
-    return Cell(
-        str(group), place, str(image_id), int(str(cell_id)), float(str(value)),
-        (top, left, height, width),
-    )  # fmt: skip
+    where: Box | None = None
+    if box:
+        top, left, height, width = (float(str(side)) for side in box)
+        where = top, left, height, width
+    return Cell(group=str(group), place=place, image_id=str(image_id), cell_id=int(str(cell_id)),
+                value=float(str(value)), box=where)  # fmt: skip

@@ -8,13 +8,15 @@ around the cells, except where a file or a projection can only be read as a whol
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from pipelines.errors import SenescopeError
+from pipelines.errors import ImageError, SenescopeError
 from pipelines.images import Field
 from pipelines.images.header import is_tiff
 from pipelines.images.lazy import is_large
@@ -22,7 +24,7 @@ from pipelines.labels_store import label_names, read_labels
 from pipelines.overlay import save_png
 from pipelines.overlay.portrait import Window, common_limits, draw_portrait
 from pipelines.report.data import read_run
-from pipelines.run.chosen import Cell, Chosen, chosen_cells
+from pipelines.run.chosen import Box, Cell, Chosen, chosen_cells
 from pipelines.run.layout import Layout
 from pipelines.run.provenance import fingerprint
 from pipelines.study.check import Checked, open_row
@@ -58,8 +60,9 @@ def draw_portraits(checked: Checked, layout: Layout) -> tuple[str, ...]:
     shutil.rmtree(layout.portraits, ignore_errors=True)
     if not chosen:
         return ()
-    seen, lost = _look_at(chosen, checked, layout)
-    rows = [row for each in chosen for row in _draw(each, seen, layout)]
+    placed = _placed(chosen, checked, layout)
+    seen, lost = _look_at(placed, checked, layout)
+    rows = [row for each in placed for row in _draw(each, seen, layout)]
     write_csv(layout.portraits / "cells.csv", rows, COLUMNS)
     write_text(layout.portraits / "drawn_from.json", json.dumps({"key": key}))
     return tuple(f"{name}: {why}" for name, why in lost.items())
@@ -71,6 +74,39 @@ def _drawn_from(layout: Layout) -> str:
         return str(json.loads(text)["key"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def _placed(chosen: Sequence[Chosen], checked: Checked, layout: Layout) -> list[Chosen]:
+    """The cells with their boxes, from the labels and in px where the table has none.
+
+    Cells of slides, whose labels are not read as a whole, are then left out.
+    """
+    lacking = {cell.image_id for each in chosen for cell in each.cells if cell.box is None}
+    if not lacking:
+        return list(chosen)
+    boxes = {name: _boxes(layout.labels(name)) for name in sorted(lacking - checked.slides)}
+    placed = []
+    for each in chosen:
+        cells = [replace(c, box=boxes.get(c.image_id, {}).get(c.cell_id)) for c in each.cells]
+        placed.append(replace(each, cells=tuple(c for c in cells if c.box is not None)))
+    return placed
+
+
+def _boxes(store: Path) -> dict[int, Box]:
+    """Bounding boxes by cell, in px; none for labels that cannot be read."""
+    try:
+        found = ndimage.find_objects(read_labels(store, _shown_labels(store)))
+    except ImageError:
+        return {}
+    return {
+        number: (box[0].start, box[1].start, box[0].stop - box[0].start, box[1].stop - box[1].start)
+        for number, box in enumerate(found, start=1)
+        if box is not None
+    }
+
+
+def _shown_labels(store: Path) -> str:
+    return "cells" if "cells" in label_names(store) else "nuclei"
 
 
 def _look_at(
@@ -98,7 +134,7 @@ def _look_at(
 
 def _side(chosen: Chosen) -> float:
     """Edge of the windows of one column, in the unit of the boxes."""
-    longest = [max(cell.box[2:]) for cell in chosen.cells]
+    longest = [max(cell.box[2:]) for cell in chosen.cells if cell.box is not None]
     return ROOM * float(np.percentile(longest, LARGER)) if longest else 0.0
 
 
@@ -108,12 +144,12 @@ class _Reader:
     def __init__(self, field: Field, layout: Layout) -> None:
         self.field = field
         self.store = layout.labels(field.image_id)
-        names = label_names(self.store)
-        self.labels = "cells" if "cells" in names else "nuclei"
+        self.labels = _shown_labels(self.store)
         self.whole: dict[str, NDArray[Any]] = {}
 
     def window(self, chosen: Chosen, side: float, cell: Cell) -> Window:
         """The pixels around one cell."""
+        assert cell.box is not None  # held by _placed
         scale = (self.field.pixel_size_um or 1.0) if chosen.in_um else 1.0
         edge = int(np.clip(np.ceil(side / scale), 8, MOST_PX))
         top, left = (

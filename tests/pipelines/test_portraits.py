@@ -184,12 +184,29 @@ def test_a_broken_list_costs_its_section_at_most(seen, content):
     assert build_report([layout.root], layout.root / "report.html").is_file()
 
 
-def test_without_shapes_there_are_none(seen):
+def test_without_measured_shapes_cells_are_found_in_their_labels(seen):
     checked, layout = seen
+    draw_portraits(checked, layout)
+    measured, _ = portraits(layout)
     table = pq.read_table(layout.cells)
     pq.write_table(table.drop_columns(["nucleus_box_y_um"]), layout.cells)
     assert draw_portraits(checked, layout) == ()
-    assert not layout.portraits.exists()
+    found, listed = portraits(layout)
+    assert listed["unit"].unique().to_list() == ["px"]
+    assert found.keys() == measured.keys()
+    assert all((found[name] == picture).all() for name, picture in measured.items())
+
+
+def test_of_many_groups_both_ends_are_shown(seen):
+    checked, layout = seen
+    doses = [0, 1, 3, 5, 10, 20]
+    table = pl.read_parquet(layout.cells).with_row_index()
+    dose = pl.col("index").map_elements(lambda i: doses[i % 6], return_dtype=pl.Int64)
+    table = table.with_columns(dose.alias("genotype")).drop("index")
+    pq.write_table(table.to_arrow(), layout.cells)
+    pl.DataFrame({"genotype": doses}).write_csv(layout.table("groups"))
+    [chosen] = chosen_cells(read_run(layout.root), checked.study)
+    assert list(dict.fromkeys(cell.group for cell in chosen.cells)) == ["0", "3", "5", "20"]
 
 
 def test_the_channel_is_the_one_that_a_column_names():
