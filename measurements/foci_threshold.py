@@ -1,9 +1,12 @@
 """Where the heights of texture end and those of foci begin, over all images of a batch.
 
-A texture's summits have heights of their own distribution: in a normal field the number of maxima
-above a high level h is in proportion to h exp(-h²/2) (expected Euler characteristic in the plane,
-Adler & Taylor 2007, Random Fields and Geometry, section 11.7; Worsley 1996, Hum Brain Mapp 4:58);
-real texture follows it with a scale that differs little from 1. The heights of foci are log-normal.
+A texture's summits have heights of their own distribution. In a normal field divided by an SD that
+was estimated with ν degrees of freedom, the number of maxima above a high level h is in proportion
+to h (1 + h²/ν)^(-(ν-1)/2), which is h exp(-h²/2) where the SD is known (expected Euler
+characteristic of a t field in the plane, Worsley 1994, Adv Appl Probab 26:13). Texture follows it
+with a scale that differs little from 1. Its high summits are what becomes false foci in nuclei that
+have few or none: the tail of a normal field has a tenth of those that there are, which is why ν
+matters most there. The heights of foci are log-normal.
 Both shapes are the same for all images of a batch and are fitted to all of them together, by
 expectation maximisation; the share of foci is each image's own. The threshold is where a summit is
 as likely the one as the other (local false discovery rate 1/2, Efron 2004, J Am Stat Assoc 99:96):
@@ -14,6 +17,7 @@ of many false ones, or many are missed (tests/benchmarks/foci.py prints both).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +32,13 @@ LOWEST, HIGHEST = 3.0, 10.0
 # Heights are counted in these bins, 1 % wide; what is higher falls into the last.
 EDGES = np.geomspace(START, 250.0, 474)
 SCALES = np.linspace(0.7, 1.45, 151)
+# ν: even texture has more than 50; what varies within a nucleus has fewer, since the noise around a
+# place is then a poor estimate. With fewer than 20, weak foci would pass for a texture's tail.
+FREEDOMS = 20.0, 50.0, 1000.0
 WIDTHS = 0.1, 0.8
 # As though so many summits had been seen before, in a usual texture and of usual foci: they steady
 # a single image and weigh nothing in a batch.
-PRIOR_TEXTURE, PRIOR_SCALE = 50.0, 1.2
+PRIOR_TEXTURE, PRIOR_SCALE, PRIOR_FREEDOM = 50.0, 1.05, 20.0
 PRIOR_FOCI, PRIOR_HEIGHT, PRIOR_WIDTH = 5.0, 6.0, 0.3
 PRIOR_SHARE = 0.5, 9.5
 # Summits above are foci to begin with.
@@ -48,7 +55,8 @@ class Parting:
     Attributes:
         thresholds: one an image, noise SDs: where a summit is as likely texture as a focus.
         shares: share of foci among each image's summits above START.
-        texture_scale: scale of the heights of texture; 1 in a normal field.
+        texture_scale: scale of the heights of texture, about 1.
+        texture_freedom: ν of their distribution; many is a normal field.
         focus_height: median height of foci, noise SDs.
         focus_width: SD of the logarithm of their heights.
     """
@@ -56,8 +64,30 @@ class Parting:
     thresholds: Floats
     shares: Floats
     texture_scale: float
+    texture_freedom: float
     focus_height: float
     focus_width: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """Texture of one ν and foci, fitted to a batch.
+
+    Attributes:
+        shares: of foci, each image.
+        scale: of the texture.
+        freedom: ν of the texture.
+        middle: mean of the logarithm of the foci's heights.
+        width: SD of that logarithm.
+        likelihood: logarithm of the counts' probability, that of the texture's prior included.
+    """
+
+    shares: Floats
+    scale: float
+    freedom: float
+    middle: float
+    width: float
+    likelihood: float
 
 
 def count_heights(heights: Floats) -> Counts:
@@ -74,22 +104,14 @@ def parting_heights(images: Sequence[Counts]) -> Parting:
         images: `count_heights` of every image, summits of all its nuclei.
     """
     counts = np.asarray(images, dtype=np.float64).reshape(len(images), EDGES.size - 1)
-    is_focus = np.tile((_middles() > GUESS).astype(np.float64), (len(images), 1))
-    scale, middle, width = PRIOR_SCALE, PRIOR_HEIGHT, PRIOR_WIDTH
-    shares = np.zeros(len(images))
-    for _ in range(STEPS):
-        before = shares
-        weight = is_focus * counts
-        a, b = PRIOR_SHARE
-        shares = (weight.sum(axis=1) + a) / (counts.sum(axis=1) + a + b)
-        foci = weight.sum(axis=0)
-        scale = _fit_texture(counts.sum(axis=0) - foci)
-        middle, width = _fit_foci(foci)
-        is_focus = _posterior(shares, _texture(np.array([scale]))[0], _foci(middle, width))
-        if np.abs(shares - before).max(initial=0) < 1e-6:
-            break
+    # Scale and ν fitted in turn would stop at the ν they set out from.
+    fits = [_fit(counts, freedom) for freedom in FREEDOMS]
+    fit = max(fits, key=lambda each: each.likelihood)
+    texture = np.exp(_log_textures(fit.freedom)[fit.scale == SCALES])
+    is_focus = _posterior(fit.shares, texture[0], _foci(fit.middle, fit.width))
     thresholds = np.array([_crossing(each) for each in is_focus])
-    return Parting(thresholds, shares, scale, float(np.exp(middle)), width)
+    height = float(np.exp(fit.middle))
+    return Parting(thresholds, fit.shares, fit.scale, fit.freedom, height, fit.width)
 
 
 def parting_height(heights: Floats) -> float:
@@ -120,7 +142,8 @@ def control_height(images: Sequence[Counts], n_nuclei: int, false_foci: float) -
     totals = np.asarray(images, dtype=np.float64).sum(axis=1)
     summits = float(((1 - parting.shares) * totals).sum())
     levels = EDGES[(EDGES >= LOWEST) & (EDGES <= HIGHEST)]
-    above = _beyond(levels, parting.texture_scale) / _beyond(START, parting.texture_scale)
+    scale, freedom = parting.texture_scale, parting.texture_freedom
+    above = _beyond(levels, scale, freedom) / _beyond(START, scale, freedom)
     few = summits * above <= false_foci * n_nuclei
     return float(levels[np.argmax(few)]) if few.any() else HIGHEST
 
@@ -130,16 +153,25 @@ def _middles() -> Floats:
     return middles
 
 
-def _beyond(heights: Floats | float, scale: Floats | float) -> Floats:
+def _beyond(heights: Floats | float, scale: Floats | float, freedom: float) -> Floats:
     """Number of a texture's summits above a height, up to a factor."""
     relative = np.asarray(heights) / scale
-    return np.asarray(relative * np.exp(-(relative**2) / 2), dtype=np.float64)
+    density = np.exp(-(freedom - 1) / 2 * np.log1p(relative**2 / freedom))
+    return np.asarray(relative * density, dtype=np.float64)
 
 
-def _texture(scales: Floats) -> Floats:
-    """Probability of each bin for texture of each scale, (scales, bins)."""
-    above = _beyond(EDGES[None], scales[:, None])
-    return np.asarray(-np.diff(above, axis=1) / above[:, :1] + 1e-300)
+@lru_cache(maxsize=len(FREEDOMS))
+def _log_textures(freedom: float) -> Floats:
+    """Logarithm of the probability of each bin for texture of each of SCALES, (scales, bins)."""
+    above = _beyond(EDGES[None], SCALES[:, None], freedom)
+    return np.log(-np.diff(above, axis=1) / above[:, :1] + 1e-300)
+
+
+@lru_cache(maxsize=1)
+def _usual_texture() -> Floats:
+    """Counts of the summits that are as though seen before, (bins,)."""
+    above = _beyond(EDGES, PRIOR_SCALE, PRIOR_FREEDOM)
+    return np.asarray(-PRIOR_TEXTURE * np.diff(above) / above[0])
 
 
 def _foci(middle: float, width: float) -> Floats:
@@ -148,11 +180,27 @@ def _foci(middle: float, width: float) -> Floats:
     return np.asarray(np.diff(below) / max(1 - below[0], 1e-3) + 1e-300)
 
 
-def _fit_texture(counts: Floats) -> float:
-    """Most likely scale."""
-    prior = PRIOR_TEXTURE * _texture(np.array([PRIOR_SCALE]))[0]
-    likelihood = np.log(_texture(SCALES)) @ (counts + prior)
-    return float(SCALES[np.argmax(likelihood)])
+def _fit(counts: Floats, freedom: float) -> _Fit:
+    """Texture of this ν and foci, by expectation maximisation."""
+    textures, texture = _log_textures(freedom), 0
+    is_focus = np.tile((_middles() > GUESS).astype(np.float64), (len(counts), 1))
+    middle, width = PRIOR_HEIGHT, PRIOR_WIDTH
+    shares = np.zeros(len(counts))
+    a, b = PRIOR_SHARE
+    for _ in range(STEPS):
+        before = shares
+        weight = is_focus * counts
+        shares = (weight.sum(axis=1) + a) / (counts.sum(axis=1) + a + b)
+        foci = weight.sum(axis=0)
+        texture = int(np.argmax(textures @ (counts.sum(axis=0) - foci + _usual_texture())))
+        middle, width = _fit_foci(foci)
+        is_focus = _posterior(shares, np.exp(textures[texture]), _foci(middle, width))
+        if np.abs(shares - before).max(initial=0) < 1e-6:
+            break
+    of_texture = (1 - shares[:, None]) * np.exp(textures[texture])
+    both = np.log(shares[:, None] * _foci(middle, width) + of_texture)
+    likelihood = float((counts * both).sum() + _usual_texture() @ textures[texture])
+    return _Fit(shares, float(SCALES[texture]), freedom, middle, width, likelihood)
 
 
 def _fit_foci(counts: Floats) -> tuple[float, float]:

@@ -13,11 +13,14 @@ from measurements.foci_threshold import (
     parting_heights,
 )
 
+NORMAL, T_FIELD = (1.2, 1e9), (1.05, 20.0)
 
-def texture(n, seed=0, scale=1.2):
-    """Heights whose number above h goes with h exp(-h²/2), as in a normal field."""
-    grid = np.linspace(START, 9, 4000)
-    above = grid / scale * np.exp(-((grid / scale) ** 2) / 2)
+
+def texture(n, seed=0, kind=T_FIELD):
+    """Heights whose number above h goes with h (1 + h²/ν)^(-(ν-1)/2), as in a t field."""
+    scale, freedom = kind
+    grid = np.linspace(START, 15, 4000)
+    above = grid / scale * (1 + (grid / scale) ** 2 / freedom) ** (-(freedom - 1) / 2)
     return np.interp(np.random.default_rng(seed).random(n) * above[0], above[::-1], grid[::-1])
 
 
@@ -25,18 +28,19 @@ def foci(n, middle, seed=1):
     return np.random.default_rng(seed).lognormal(np.log(middle), 0.25, n)
 
 
-def image(n_foci, middle=7.0, n_texture=300, seed=0):
-    return np.concatenate([texture(n_texture, seed), foci(n_foci, middle, seed + 100)])
+def image(n_foci, middle=7.0, n_texture=300, seed=0, kind=T_FIELD):
+    return np.concatenate([texture(n_texture, seed, kind), foci(n_foci, middle, seed + 100)])
 
 
 def found(images, thresholds):
     return [int((heights > k).sum()) for heights, k in zip(images, thresholds, strict=True)]
 
 
+@pytest.mark.parametrize("kind", [NORMAL, T_FIELD])
 @pytest.mark.parametrize("middle", [6.0, 9.0])
 @pytest.mark.parametrize("n_foci", [40, 400])
-def test_misses_and_false_foci_balance(middle, n_foci):
-    heights = image(n_foci, middle)
+def test_misses_and_false_foci_balance(middle, n_foci, kind):
+    heights = image(n_foci, middle, kind=kind)
     assert (heights > parting_height(heights)).sum() == pytest.approx(n_foci, rel=0.1)
 
 
@@ -45,15 +49,17 @@ def test_denser_foci_lower_the_threshold():
     assert LOWEST <= many < few <= HIGHEST
 
 
+@pytest.mark.parametrize("kind", [NORMAL, T_FIELD])
 @pytest.mark.parametrize("seed", range(5))
-def test_texture_alone_has_next_to_no_foci(seed):
-    heights = texture(300, seed)
+def test_texture_alone_has_next_to_no_foci(seed, kind):
+    heights = texture(300, seed, kind)
     assert (heights > parting_height(heights)).sum() <= 2
 
 
-def test_an_image_without_foci_beside_one_with_many():
+@pytest.mark.parametrize("kind", [NORMAL, T_FIELD])
+def test_an_image_without_foci_beside_one_with_many(kind):
     """One threshold for both would find false foci in the one or miss foci in the other."""
-    images = [image(n, 5.5, seed=i) for i, n in enumerate((0, 0, 400, 400))]
+    images = [image(n, 5.5, seed=i, kind=kind) for i, n in enumerate((0, 0, 400, 400))]
     parting = parting_heights([count_heights(heights) for heights in images])
     counts = found(images, parting.thresholds)
     assert max(counts[:2]) <= 3
@@ -81,9 +87,12 @@ def test_the_order_of_images_and_heights_does_not_matter():
     assert parting_height(np.random.default_rng(2).permutation(low)) == parting_height(images[1])
 
 
-def test_shapes_are_those_that_were_drawn():
-    parting = parting_heights([count_heights(image(300, 7.0, 3000, seed)) for seed in range(3)])
-    assert parting.texture_scale == pytest.approx(1.2, abs=0.02)
+@pytest.mark.parametrize("kind", [NORMAL, T_FIELD])
+def test_shapes_are_those_that_were_drawn(kind):
+    images = [image(300, 7.0, 3000, seed, kind) for seed in range(3)]
+    parting = parting_heights([count_heights(heights) for heights in images])
+    assert parting.texture_scale == pytest.approx(kind[0], abs=0.02)
+    assert parting.texture_freedom == min(kind[1], 1000)
     assert parting.focus_height == pytest.approx(7.0, rel=0.03)
     assert parting.focus_width == pytest.approx(0.25, abs=0.03)
     np.testing.assert_allclose(parting.shares, 1 / 11, rtol=0.1)
@@ -94,13 +103,14 @@ def test_no_heights_and_no_images():
     assert parting_heights([]).thresholds.shape == (0,)
 
 
+@pytest.mark.parametrize("kind", [NORMAL, T_FIELD])
 @pytest.mark.parametrize("basal", [0, 60])
-def test_control_texture_is_let_through_as_often_as_allowed(basal):
+def test_control_texture_is_let_through_as_often_as_allowed(basal, kind):
     """Foci that control nuclei have do not raise the threshold."""
     n_nuclei = 60
-    images = [image(basal // 3, 9.0, 500, seed) for seed in range(3)]
+    images = [image(basal // 3, 9.0, 500, seed, kind) for seed in range(3)]
     counts = [count_heights(heights) for heights in images]
-    others = texture(50_000, seed=9)  # 25 a nucleus, as in the controls
+    others = texture(50_000, 9, kind)  # 25 a nucleus, as in the controls
     for allowed in (0.2, 1.0):
         height = control_height(counts, n_nuclei, allowed)
         assert (others > height).sum() / 2000 == pytest.approx(allowed, rel=0.25)
