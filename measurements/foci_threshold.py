@@ -5,14 +5,16 @@ was estimated with ν degrees of freedom, the number of maxima above a high leve
 to h (1 + h²/ν)^(-(ν-1)/2), which is h exp(-h²/2) where the SD is known (expected Euler
 characteristic of a t field in the plane, Worsley 1994, Adv Appl Probab 26:13). Texture follows it
 with a scale that differs little from 1. Its high summits are what becomes false foci in nuclei that
-have few or none: the tail of a normal field has a tenth of those that there are, which is why ν
-matters most there. The heights of foci are log-normal.
+have few or none: beyond 6 the tail of a normal field has a tenth of those that there are. The
+heights of foci are log-normal.
+
 Both shapes are the same for all images of a batch and are fitted to all of them together, by
 expectation maximisation; the share of foci is each image's own. The threshold is where a summit is
 as likely the one as the other (local false discovery rate 1/2, Efron 2004, J Am Stat Assoc 99:96):
-there missed foci and false ones balance, so that counts are right on average, in an image with no
-focus as in one with many. Pooling matters: with one share for all, few foci are found in the midst
-of many false ones, or many are missed (tests/benchmarks/foci.py prints both).
+there missed foci and false ones nearly balance, so that counts are about right on average, in an
+image with no focus as in one with many; of weak foci more are missed. Pooling matters: with one
+share for all, few foci are found in the midst of many false ones, or many are missed
+(tests/benchmarks/foci.py prints both).
 """
 
 from collections.abc import Sequence
@@ -55,6 +57,7 @@ class Parting:
     Attributes:
         thresholds: one an image, noise SDs: where a summit is as likely texture as a focus.
         shares: share of foci among each image's summits above START.
+        false_foci: summits of texture above the threshold that each image is expected to have.
         texture_scale: scale of the heights of texture, about 1.
         texture_freedom: ν of their distribution; many is a normal field.
         focus_height: median height of foci, noise SDs.
@@ -63,6 +66,7 @@ class Parting:
 
     thresholds: Floats
     shares: Floats
+    false_foci: Floats
     texture_scale: float
     texture_freedom: float
     focus_height: float
@@ -110,8 +114,10 @@ def parting_heights(images: Sequence[Counts]) -> Parting:
     texture = np.exp(_log_textures(fit.freedom)[fit.scale == SCALES])
     is_focus = _posterior(fit.shares, texture[0], _foci(fit.middle, fit.width))
     thresholds = np.array([_crossing(each) for each in is_focus])
+    above = _share_above(thresholds, fit.scale, fit.freedom)
+    false_foci = (1 - fit.shares) * counts.sum(axis=1) * above
     height = float(np.exp(fit.middle))
-    return Parting(thresholds, fit.shares, fit.scale, fit.freedom, height, fit.width)
+    return Parting(thresholds, fit.shares, false_foci, fit.scale, fit.freedom, height, fit.width)
 
 
 def parting_height(heights: Floats) -> float:
@@ -142,8 +148,7 @@ def control_height(images: Sequence[Counts], n_nuclei: int, false_foci: float) -
     totals = np.asarray(images, dtype=np.float64).sum(axis=1)
     summits = float(((1 - parting.shares) * totals).sum())
     levels = EDGES[(EDGES >= LOWEST) & (EDGES <= HIGHEST)]
-    scale, freedom = parting.texture_scale, parting.texture_freedom
-    above = _beyond(levels, scale, freedom) / _beyond(START, scale, freedom)
+    above = _share_above(levels, parting.texture_scale, parting.texture_freedom)
     few = summits * above <= false_foci * n_nuclei
     return float(levels[np.argmax(few)]) if few.any() else HIGHEST
 
@@ -158,6 +163,11 @@ def _beyond(heights: Floats | float, scale: Floats | float, freedom: float) -> F
     relative = np.asarray(heights) / scale
     density = np.exp(-(freedom - 1) / 2 * np.log1p(relative**2 / freedom))
     return np.asarray(relative * density, dtype=np.float64)
+
+
+def _share_above(heights: Floats, scale: float, freedom: float) -> Floats:
+    """Share of a texture's summits above START that exceed a height."""
+    return np.asarray(_beyond(heights, scale, freedom) / _beyond(START, scale, freedom))
 
 
 @lru_cache(maxsize=len(FREEDOMS))

@@ -136,8 +136,16 @@ def _one_for_each(settings: Foci, batch: Value, members: Sequence[_Member]) -> D
     heights = {m.part.image_id: float(k) for m, k in zip(members, parting.thresholds, strict=True)}
     note = _in_words(parting, batch, members)
     rows = [
-        _row(settings, "parting", image_id, height, _n_nuclei(members), note) | {"by": "image_id"}
-        for image_id, height in heights.items()
+        _row(
+            settings,
+            "parting",
+            member.part.image_id,
+            heights[member.part.image_id],
+            _n_nuclei(members),
+            note + _expected_false(float(false), _n_nuclei([member])),
+        )
+        | {"by": "image_id"}
+        for member, false in zip(members, parting.false_foci, strict=True)
     ]
     rules = {image_id: FociRule(height, level) for image_id, height in heights.items()}
     return Decision(settings, rules, rows)
@@ -167,6 +175,11 @@ def _in_words(parting: Parting, batch: Value, members: Sequence[_Member]) -> str
         f"from the peaks of {images}{of_batch}: heights of texture have the scale "
         f"{parting.texture_scale:.2f}, foci are {parting.focus_height:.1f} high (median)"
     )
+
+
+def _expected_false(false_foci: float, n_nuclei: int) -> str:
+    """What the model expects an image to have of false foci; nothing said of one without nuclei."""
+    return f"; {false_foci / n_nuclei:.2f} false foci a nucleus expected" if n_nuclei else ""
 
 
 def _n_nuclei(members: Sequence[_Member]) -> int:

@@ -98,6 +98,17 @@ def test_shapes_are_those_that_were_drawn(kind):
     np.testing.assert_allclose(parting.shares, 1 / 11, rtol=0.1)
 
 
+@pytest.mark.parametrize("kind", [NORMAL, T_FIELD])
+def test_false_foci_are_as_many_as_expected(kind):
+    """Of foci as weak as texture's summits, where there are any false ones to speak of."""
+    images = [image(n, 5.5, 2000, seed, kind) for seed, n in enumerate((100, 400) * 5)]
+    parting = parting_heights([count_heights(heights) for heights in images])
+    of_texture = [heights[:2000] for heights in images]
+    false = np.array(found(of_texture, parting.thresholds))
+    assert false.sum() == pytest.approx(parting.false_foci.sum(), rel=0.25)
+    assert parting.false_foci[1::2].min() > parting.false_foci[::2].max()
+
+
 def test_no_heights_and_no_images():
     assert LOWEST <= parting_height(np.array([])) <= HIGHEST
     assert parting_heights([]).thresholds.shape == (0,)

@@ -1,6 +1,7 @@
 """Foci through whole runs with known nuclei: thresholds of batches, controls, z-stacks."""
 
 import json
+import re
 
 import numpy as np
 import polars as pl
@@ -95,6 +96,8 @@ def test_an_image_without_foci_beside_one_with_many(tmp_path):
         ("gh2ax_foci", "height", "parting", "image_id", "f1"),
     ]
     assert {r["n_cells"] for r in rows} == {"24"}
+    expected = [float(re.search(r"([0-9.]+) false foci a nucleus", r["note"])[1]) for r in rows]
+    assert all(0 <= e < 0.3 for e in expected)
     foci = pl.read_parquet(layout.foci)
     for row in rows:
         own = foci.filter(pl.col("image_id") == row["batch"])
