@@ -44,8 +44,9 @@ class Condition:
         settings = FociSettings(scene=replace(SCENE, falloff=self.falloff), foci=foci)
         return replace(settings, nuclei=replace(settings.nuclei, count=NUCLEI))
 
-    def simulate(self, seed: int) -> Simulated:
-        return simulate_foci(self.settings(), seed)
+    def simulate(self, seed: int, *, told: bool = False) -> Simulated:
+        """A field; where `told`, with the images without noise."""
+        return simulate_foci(replace(self.settings(), keep_expected=told), seed)
 
 
 @dataclass
