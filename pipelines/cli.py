@@ -341,6 +341,7 @@ class Assay(StrEnum):
     BETA_GAL = "beta_gal"
     REPORTERS = "reporters"
     TISSUE = "tissue"
+    RNA = "rna"
     SLIDE = "slide"
 
 

@@ -13,6 +13,7 @@ from pipelines.simulate.reporters import (
     simulate_reporter_controls,
     simulate_reporters,
 )
+from pipelines.simulate.rna import RnaSettings, simulate_rna
 from pipelines.simulate.scene import Simulated
 from pipelines.simulate.study import ASSAYS, write_study
 
@@ -21,11 +22,13 @@ __all__ = [
     "BetaGalSettings",
     "FociSettings",
     "ReporterSettings",
+    "RnaSettings",
     "Simulated",
     "StudyDesign",
     "simulate_beta_gal",
     "simulate_foci",
     "simulate_reporter_controls",
     "simulate_reporters",
+    "simulate_rna",
     "write_study",
 ]

@@ -13,6 +13,8 @@ from pipelines.simulate.nuclei import NucleiSettings
 from pipelines.simulate.optics import Optics, bleed_through_matrix
 from pipelines.simulate.randomness import part_rng
 from pipelines.simulate.reporters import DYES, ReporterSettings, simulate_reporters
+from pipelines.simulate.rna import simulate_rna
+from pipelines.simulate.rna_study import rna_images, rna_study
 from pipelines.simulate.scene import Field, Simulated
 
 
@@ -86,6 +88,15 @@ def foci_samples(design: StudyDesign, seed: int) -> list[Sample]:
         simulate = partial(simulate_foci, replace(base, foci=foci))
         samples.append(Sample(name, columns, {"foci_mean": mean}, simulate))
     return samples
+
+
+def rna_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan images of RNA in situ: animals without and with treatment."""
+    images = rna_images(design.units, design.fields, design.donor_sd, design.effect, seed)
+    return [
+        Sample(name, columns, {"molecules_mean": mean}, partial(simulate_rna, settings))
+        for name, columns, mean, settings in images
+    ]
 
 
 def reporter_base() -> ReporterSettings:
@@ -177,9 +188,9 @@ def _donors(design: StudyDesign, seed: int) -> list[tuple[str, dict[str, str], f
 
 
 def study_file(assay: str) -> dict[str, object]:
-    """Give the content of the study file of ``foci``, ``beta_gal`` or ``reporters``."""
+    """Give the content of the study file of an assay."""
     parts = {"foci": _foci_study, "beta_gal": _beta_gal_study, "reporters": _reporter_study}
-    parts["tissue"] = _tissue_study
+    parts |= {"tissue": _tissue_study, "rna": rna_study}
     return {
         "study": f"simulated-{assay.replace('_', '-')}",
         "title": f"Simulated {assay} study with known truth (no real cells)",

@@ -18,6 +18,7 @@ from pipelines.simulate.designs import (
     foci_samples,
     reporter_base,
     reporter_samples,
+    rna_samples,
     study_file,
     tissue_base,
     tissue_samples,
@@ -30,6 +31,7 @@ from pipelines.simulate.reporters import (
     reporter_controls,
     simulate_reporters,
 )
+from pipelines.simulate.rna import CHANNELS as RNA_CHANNELS
 from pipelines.simulate.scene import Simulated, Table
 from pipelines.study.controls import STAINED, UNLABELLED
 
@@ -38,6 +40,7 @@ ASSAYS: Mapping[str, Plan] = {
     "beta_gal": beta_gal_samples,
     "foci": foci_samples,
     "reporters": reporter_samples,
+    "rna": rna_samples,
     "tissue": tissue_samples,
 }
 # One file a group of channels: the sample table's column, and what the file holds.
@@ -45,6 +48,7 @@ FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "beta_gal": {"image_rgb": ("rgb",), "image_dapi": ("dapi",)},
     "foci": {"image": ("dapi", "gh2ax")},
     "reporters": {"image": DYES},
+    "rna": {"image": RNA_CHANNELS},
     "tissue": {"image": DYES},
 }
 
