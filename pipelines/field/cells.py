@@ -26,6 +26,7 @@ from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import Place, Surroundings, whole_image
 from pipelines.field.reporters import measure_reporter_field
 from pipelines.field.summary import summarise_image, with_more
+from pipelines.field.transcripts import count_transcripts
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
 from pipelines.study.reporters import Reporters
@@ -97,6 +98,10 @@ def measure_field(
         summary = with_more(
             summary, image_values(stain, pixels.pixel_size_um), image_warnings(stain, pixels)
         )
+    genes, totals, doubts = count_transcripts(
+        study, pixels.transcripts, labels.cells, place.ids, pixels.pixel_size_um
+    )
+    cells, summary = {**cells, **genes}, with_more(summary, totals, doubts)
     return MeasuredField(
         cells=in_physical_units(cells, pixels.pixel_size_um),
         foci=foci,

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.illumination import as_gain, even_light
+from measurements.transcripts import Transcripts
 from pipelines.errors import ImageError
 from pipelines.field.stacks import Stack, read_stacks
+from pipelines.field.transcripts import transcripts_in
 from pipelines.images import Field, open_field
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
@@ -32,6 +34,7 @@ class Pixels:
         warnings: what reading it brought up.
         blank: (y, x, 3), an empty field in the same light, where the study has one.
         stacks: channel -> all of its planes in the same light, where foci are looked for in them.
+        transcripts: those of the image's table, where the study has one.
     """
 
     image_id: str
@@ -41,6 +44,7 @@ class Pixels:
     warnings: tuple[str, ...]
     blank: Grey | None = None
     stacks: Mapping[str, Stack] = dataclasses.field(default_factory=dict)
+    transcripts: Transcripts | None = None
 
 
 def read_pixels(field: Field, study: Study) -> Pixels:
@@ -74,7 +78,9 @@ def read_pixels(field: Field, study: Study) -> Pixels:
     blank = None
     if stain is not None and stain.blank is not None:
         blank = read_blank(Path(stain.blank), field)
-    return Pixels(field.image_id, planes, rgb, field.pixel_size_um, field.warnings, blank, stacks)
+    size = field.pixel_size_um
+    found = transcripts_in(study, field.shape, size)
+    return Pixels(field.image_id, planes, rgb, size, field.warnings, blank, stacks, found)
 
 
 def _light_of(study: Study) -> dict[str, NDArray[np.float32]]:

@@ -14,6 +14,7 @@ from measurements.light import IMAGE_LIGHT, LightLimits, measure_light
 from measurements.outliers import IMAGE_OUTLIERS
 from measurements.quality import IMAGE_QUALITY, QualityLimits, measure_image_quality
 from measurements.regions import Regions
+from measurements.transcripts import IMAGE_COLUMNS as TRANSCRIPTS
 from pipelines.errors import ImageError
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Pixels
@@ -53,7 +54,7 @@ def summary_columns(channels: Sequence[str]) -> list[Column]:
     ]
     nothing = {column: np.zeros(1) for column in BETA_GAL}
     beta_gal = {**in_physical_units(nothing, 1.0), **in_physical_units(nothing, None)}
-    return [*OF_THE_IMAGE, *IMAGE_OUTLIERS, *quality, *beta_gal]
+    return [*OF_THE_IMAGE, *IMAGE_OUTLIERS, *quality, *beta_gal, *TRANSCRIPTS]
 
 
 def with_more(summary: Summary, values: Mapping[str, float], warnings: Sequence[str]) -> Summary:

@@ -25,6 +25,7 @@ from pipelines.run.layout import Layout, read_part
 from pipelines.run.provenance import FileStamp, stamp
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, picture_key
 from pipelines.study.check import open_row
+from pipelines.study.transcripts_check import transcripts_of
 from pipelines.tables import arrow_table, write_parquet, write_text
 
 
@@ -154,7 +155,9 @@ def _stamps(task: ImageTask, part: Mapping[str, Any] | None) -> list[FileStamp]:
     corrected = corrected_files(Layout(task.output), row.image_id).values()
     try:
         stamps = [stamp(path, task.folder, known, row.place) for path in dict.fromkeys(images)]
-        others = [*([row.truth] if row.truth else []), *corrected]
+        transcripts = transcripts_of(task.study)
+        table = [] if transcripts is None else [Path(transcripts.table)]
+        others = [*([row.truth] if row.truth else []), *table, *corrected]
         return [*stamps, *(stamp(path, task.folder, known) for path in others)]
     except OSError as error:
         raise ImageError(f"{error.filename} cannot be read: {error.strerror}") from error

@@ -1,7 +1,7 @@
 """What images are measured with and that lies outside them, decided before the first of them.
 
-The uneven light of channels, given or estimated. For SA-β-Gal: blank fields, and the colour of the
-precipitate where it is estimated from stained control images.
+The uneven light of channels, given or estimated; the genes of tables of transcripts. For SA-β-Gal:
+blank fields, and the colour of the precipitate where it is estimated from stained control images.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,8 @@ from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
 from pipelines.study.row import ImageRow
 from pipelines.study.settings import BetaGal, StainControls
+from pipelines.study.transcripts import Transcripts
+from pipelines.study.transcripts_check import transcripts_of
 
 if TYPE_CHECKING:
     from pipelines.run.light import Light
@@ -33,6 +35,7 @@ class References:
         stains: batch -> the estimated stain (see `measurements.stain_estimate.StainEstimate`);
             empty where none is estimated, and with the one key None where all are one batch.
         light: channel -> where its uneven light is; empty where none is taken off.
+        genes: of the tables of transcripts; empty where there are none.
     """
 
     study: Study
@@ -40,6 +43,7 @@ class References:
     blanks: Mapping[str, str]
     stains: Mapping[Value, Mapping[str, Any]]
     light: Mapping[str, "Light"]
+    genes: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -50,6 +54,7 @@ class References:
             "blank_fields": dict(self.blanks),
             "stain_estimates": stains,
             "illumination": light,
+            "genes": list(self.genes),
         }
         return {name: value for name, value in named.items() if value}
 
@@ -60,7 +65,7 @@ class References:
 
     def study_of(self, row: ImageRow) -> Study:
         """The settings with what was decided for one image in the place of how to decide it."""
-        study = self.lit(self.study)
+        study = self._with_transcripts(self.lit(self.study), row)
         settings = beta_gal_of(study)
         if settings is None or not (self.stains or self.blanks):
             return study
@@ -72,6 +77,16 @@ class References:
             own["blank"] = str(blank_file(settings, row, self.folder))
         measurements = tuple(
             m.model_copy(update=own) if isinstance(m, BetaGal) else m for m in study.measurements
+        )
+        return study.model_copy(update={"measurements": measurements})
+
+    def _with_transcripts(self, study: Study, row: ImageRow) -> Study:
+        """The settings with the image's own table of transcripts, and all genes."""
+        measurements = tuple(
+            m.model_copy(update={"table": str(m.table_of(row, self.folder)), "genes": self.genes})
+            if isinstance(m, Transcripts)
+            else m
+            for m in study.measurements
         )
         return study.model_copy(update={"measurements": measurements})
 
@@ -95,12 +110,28 @@ def decide_references(checked: Checked, layout: Layout) -> References:
         from pipelines.run.light import decide_light
 
         light = decide_light(checked, layout)
+    genes = _genes(checked, folder)
     if settings is None:
-        return References(study, folder, {}, {}, light)
+        return References(study, folder, {}, {}, light, genes)
     blanks = {path for row in rows if (path := blank_file(settings, row, folder)) is not None}
     stamps = [stamp(path, folder) for path in sorted(blanks)]
     if isinstance(settings.stain, StainControls):
         from pipelines.run.stain import estimate_stains
 
         stains = estimate_stains(checked, settings, settings.stain)
-    return References(study, folder, {s.path: s.sha256 for s in stamps}, stains, light)
+    return References(study, folder, {s.path: s.sha256 for s in stamps}, stains, light, genes)
+
+
+def _genes(checked: Checked, folder: Path) -> tuple[str, ...]:
+    """Genes of the study: those that it names, else all that its tables of transcripts have."""
+    settings = transcripts_of(checked.study)
+    if settings is None or settings.genes:
+        return settings.genes if settings is not None else ()
+    from pipelines.transcript_tables import genes_in
+
+    found = {
+        gene
+        for row in checked.samples.rows
+        for gene in genes_in(settings.table_of(row, folder), settings)
+    }
+    return tuple(sorted(found))

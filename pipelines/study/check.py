@@ -23,6 +23,7 @@ from pipelines.study.samples import Samples, join_samples
 from pipelines.study.settings import Chromatin, Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
 from pipelines.study.stacks import check_stacks
+from pipelines.study.transcripts_check import transcript_problems
 from segmentation.catalogue import known_model_names
 
 HEADER_THREADS = 8
@@ -86,6 +87,7 @@ def check_study(path: Path, *, among: frozenset[str] | None = None) -> Checked:
     problems += design_problems(study, samples)
     problems += reporter_problems(study, samples, controls)
     problems += neighbours_problems(study)
+    problems += transcript_problems(study, samples, folder)
     opened = _opened(study, (*samples.rows, *controls.rows))
     problems += _image_problems(opened)
     slides = frozenset(
