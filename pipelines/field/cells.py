@@ -25,6 +25,7 @@ from pipelines.field.overlay import overlay
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import Place, Surroundings, whole_image
 from pipelines.field.reporters import measure_reporter_field
+from pipelines.field.spots import SpotsPart, measure_spots_part
 from pipelines.field.summary import summarise_image, with_more
 from pipelines.field.transcripts import count_transcripts
 from pipelines.study import Study
@@ -64,12 +65,14 @@ class MeasuredField:
         summary: the image's own columns: flags, warnings, quality, score.
         overlay: (h, w, 3) uint8, outlines on the image; None where foci are to be drawn on it,
             which are known once all images are measured.
+        spots: RNA spots; None where they were not asked for.
     """
 
     cells: Measured
     foci: FociPart | None
     summary: Mapping[str, str | float | int | None]
     overlay: NDArray[np.uint8] | None
+    spots: SpotsPart | None = None
 
     @property
     def n_cells(self) -> int:
@@ -101,12 +104,15 @@ def measure_field(
     genes, totals, doubts = count_transcripts(
         study, pixels.transcripts, labels.cells, place.ids, pixels.pixel_size_um
     )
+    spots = measure_spots_part(pixels.planes, labels, study, pixels.pixel_size_um)
+    totals = {**totals, **(spots.summary if spots is not None else {})}
     cells, summary = {**cells, **genes}, with_more(summary, totals, doubts)
     return MeasuredField(
         cells=in_physical_units(cells, pixels.pixel_size_um),
         foci=foci,
         summary=summary,
         overlay=overlay(pixels, labels, study, {}, {}) if foci is None else None,
+        spots=spots,
     )
 
 

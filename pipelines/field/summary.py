@@ -14,6 +14,7 @@ from measurements.light import IMAGE_LIGHT, LightLimits, measure_light
 from measurements.outliers import IMAGE_OUTLIERS
 from measurements.quality import IMAGE_QUALITY, QualityLimits, measure_image_quality
 from measurements.regions import Regions
+from measurements.spots.columns import IMAGE_COLUMNS as SPOTS
 from measurements.transcripts import IMAGE_COLUMNS as TRANSCRIPTS
 from pipelines.errors import ImageError
 from pipelines.field.labels import Labels
@@ -50,7 +51,9 @@ OF_THE_IMAGE = (
 def summary_columns(channels: Sequence[str]) -> list[Column]:
     """All that an image can say of itself: columns of images.csv, and flags (unit ``flag``)."""
     quality = [
-        column.bind(channel=name) for name in channels for column in (*IMAGE_QUALITY, *IMAGE_LIGHT)
+        column.bind(channel=name)
+        for name in channels
+        for column in (*IMAGE_QUALITY, *IMAGE_LIGHT, *SPOTS)
     ]
     nothing = {column: np.zeros(1) for column in BETA_GAL}
     beta_gal = {**in_physical_units(nothing, 1.0), **in_physical_units(nothing, None)}

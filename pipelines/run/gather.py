@@ -38,6 +38,7 @@ from pipelines.run.reporters import (
     raised_gates,
     report_reporters,
 )
+from pipelines.run.spots import settle_spots
 from pipelines.run.spread import write_spread
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
 from pipelines.statistics import (
@@ -120,6 +121,7 @@ def gather(
     reviewed = apply_exclusions(checked.study, measured, layout)
     checked, measured = replace(checked, study=reviewed.study), reviewed.parts
     counted, foci_thresholds = settle_foci(checked.study, layout, measured)
+    counted, singles = settle_spots(checked.study, layout, counted)
     reported = report_reporters(checked.study, counted, controls)
     reported = replace(reported, warnings=(*reviewed.warnings, *reported.warnings))
     parts = reported.parts
@@ -128,14 +130,14 @@ def gather(
     _write_rows(parts, layout, checked, gates)
     tables = {
         path.stem: columns_of(pq.read_schema(path))
-        for path in (layout.cells, layout.foci)
+        for path in (layout.cells, layout.foci, layout.spots)
         if path.is_file()
     }
     tables |= write_levels(checked, parts, layout, gates)
     tables |= _write_statistics(reported.study, layout)
     tables |= write_together(checked, parts, layout, gates)
     tables |= write_spread(checked, layout)
-    thresholds = [*gates.rows(), *foci_thresholds]
+    thresholds = [*gates.rows(), *foci_thresholds, *singles]
     _write_table(layout.table("thresholds"), thresholds, THRESHOLD_COLUMNS)
     _write_table(layout.failures, [vars(f) for f in failures], FAILURE_COLUMNS)
     if checked.controls.rows:
@@ -197,12 +199,11 @@ def _failures(
 
 
 def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: Gates) -> None:
-    """tables/cells.parquet and foci.parquet, one image at a time."""
+    """tables/cells.parquet, foci.parquet and spots.parquet, one image at a time."""
     sample_columns = checked.samples.columns
     _check_names(parts, sample_columns)
     _check_excluded(parts, checked.study.exclude.flags, gates)
     columns = _sample_definitions(parts, sample_columns)
-    foci = [part for part in parts if layout.foci_part(part.image_id).is_file()]
     write_parquet_rows(
         layout.cells,
         (
@@ -212,13 +213,12 @@ def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: 
             for part in parts
         ),
     )
-    write_parquet_rows(
-        layout.foci,
-        (
-            with_constants(pq.read_table(layout.foci_part(p.image_id)), _constants(p.row, columns))
-            for p in foci
-        ),
-    )
+    for table, part_of in ((layout.foci, layout.foci_part), (layout.spots, layout.spots_part)):
+        found = [(p, path) for p in parts if (path := part_of(p.image_id)).is_file()]
+        write_parquet_rows(
+            table,
+            (with_constants(pq.read_table(path), _constants(p.row, columns)) for p, path in found),
+        )
 
 
 def _gated(part: Part, gates: Gates, reporters: Reporters | None) -> pa.Table:

@@ -116,6 +116,9 @@ def _write_part(
     if foci is not None:
         write_parquet(layout.peaks_part(image_id), arrow_table(foci.peaks))
         write_parquet(layout.peak_nuclei_part(image_id), arrow_table(foci.nuclei))
+    if measured.spots is not None:
+        write_parquet(layout.found_spots_part(image_id), arrow_table(measured.spots.spots))
+    layout.spots_part(image_id).unlink(missing_ok=True)
     # Which peaks are foci is decided once all images are measured; those of before are no more.
     layout.foci_part(image_id).unlink(missing_ok=True)
     if measured.overlay is not None:

@@ -28,6 +28,11 @@ class Layout:
         """One row a focus."""
         return self.root / "tables" / "foci.parquet"
 
+    @property
+    def spots(self) -> Path:
+        """One row an RNA spot."""
+        return self.root / "tables" / "spots.parquet"
+
     def table(self, level: str) -> Path:
         """A CSV table: images, samples, groups, thresholds, bleed_through or columns."""
         return self.root / "tables" / f"{level}.csv"
@@ -93,6 +98,14 @@ class Layout:
     def foci_part(self, image_id: str) -> Path:
         """One image's rows of the foci table, without its sample columns."""
         return self.part(image_id) / "foci.parquet"
+
+    def found_spots_part(self, image_id: str) -> Path:
+        """One image's RNA spots, before it is known how many molecules they are."""
+        return self.part(image_id) / "found_spots.parquet"
+
+    def spots_part(self, image_id: str) -> Path:
+        """One image's rows of the spots table, without its sample columns."""
+        return self.part(image_id) / "spots.parquet"
 
     def small_picture(self, image_id: str) -> Path:
         """Pixels that a slide's picture is drawn from."""

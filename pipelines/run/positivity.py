@@ -32,10 +32,11 @@ def _number(name: str, unit: str, meaning: str, source: str = GATE) -> Column:
 
 
 THRESHOLD_COLUMNS = (
-    _key("name", "Positivity rule (the cells' column is NAME_positive), or CHANNEL_foci."),
+    _key("name", "Positivity rule (the cells' column is NAME_positive), CHANNEL_foci, or "
+         "CHANNEL_molecules."),
     _key("of", "Column of the cells table, or of the foci table, that the threshold is set on."),
     _key("rule", "How it was decided: control_percentile, two_component, otsu or fixed; of foci: "
-         "parting, control_texture or fixed."),
+         "parting, control_texture or fixed; of molecules: single_molecule or fixed."),
     _key("controls", "Sample columns and values of the control images."),
     _key("by", "Sample column of batches, where each has a threshold of its own."),
     _key("batch", "The batch that it is for; empty where there is one for all."),
@@ -45,7 +46,8 @@ THRESHOLD_COLUMNS = (
         "empty for all others.",
     ),
     _number("threshold", "unit of the column",
-            "Cells above it are positive, and peaks foci; empty if refused."),
+            "Cells above it are positive, and peaks foci; of molecules the light of one; "
+            "empty if refused."),
     _number("ci_low", "unit of the column", "Lower end of its 95 % interval.",
             "bootstrap of whole units; Hesterberg 2015 (Am. Stat. 69:371)"),
     _number("ci_high", "unit of the column", "Upper end of its 95 % interval.",

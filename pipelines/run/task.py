@@ -156,10 +156,12 @@ def settings_keys(
 def _before_gathering(measurement: Mapping[str, Any]) -> dict[str, object]:
     """Settings that an image's own rows depend on.
 
-    Reporters are unmixed and gated afterwards, and a threshold of foci that is decided over the
-    images of a batch changes nothing in their parts.
+    Reporters are unmixed and gated afterwards, spots become molecules, and a threshold of foci that
+    is decided over the images of a batch changes nothing in their parts.
     """
     later = {"bleed_through", "gates", "classes"} if measurement["type"] == "reporters" else set()
+    if measurement["type"] == "spots":
+        later = {"single", "by", "bounds", "clustered"}
     if isinstance(measurement.get("threshold"), dict):
         later = {"threshold"}
     return {key: value for key, value in measurement.items() if key not in later}

@@ -44,11 +44,19 @@ def rna_study() -> dict[str, object]:
             "nuclei": {"channel": "dapi", "model": "compact", "diameter_um": 8},
             "cells": {"method": "expand", "distance_um": 5},
         },
-        "measurements": [{"type": "morphology"}, {"type": "intensity", "channel": "cdkn1a"}],
+        "measurements": [
+            {"type": "morphology"},
+            {
+                "type": "spots",
+                "channel": "cdkn1a",
+                "sigma_um": 0.18,
+                "unused": {"channel": "blank"},
+            },
+        ],
         "statistics": {
             "unit": "animal",
             "factors": ["treatment"],
             "reference": {"treatment": "none"},
-            "outcomes": ["cdkn1a_cell_mean"],
+            "outcomes": ["cdkn1a_molecules", "cdkn1a_h_score"],
         },
     }

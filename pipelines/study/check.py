@@ -22,6 +22,7 @@ from pipelines.study.row import ImageRow
 from pipelines.study.samples import Samples, join_samples
 from pipelines.study.settings import Chromatin, Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
+from pipelines.study.spots import Spots
 from pipelines.study.stacks import check_stacks
 from pipelines.study.transcripts_check import transcript_problems
 from segmentation.catalogue import known_model_names
@@ -127,7 +128,12 @@ def _channel_problems(study: Study) -> list[Problem]:
     uses += [
         (f"measurements.{i}", m.channel)
         for i, m in enumerate(study.measurements)
-        if isinstance(m, Intensity | Foci | Chromatin)
+        if isinstance(m, Intensity | Foci | Chromatin | Spots)
+    ]
+    uses += [
+        (f"measurements.{i}.unused", m.unused.channel)
+        for i, m in enumerate(study.measurements)
+        if isinstance(m, Spots) and m.unused is not None
     ]
     uses += [
         (f"measurements.{i}", channel)
@@ -140,11 +146,11 @@ def _channel_problems(study: Study) -> list[Problem]:
         if channel not in study.channels:
             hint = nearest(channel, study.channels)
             problems.append(error(f"{where}.channel", f"no channel '{channel}'; {hint}"))
-    of_foci = [m.channel for m in study.measurements if isinstance(m, Foci)]
+    once = [(m.type, m.channel) for m in study.measurements if isinstance(m, Foci | Spots)]
     problems += [
-        error("measurements", f"foci of {channel} are measured twice; their columns are the same")
-        for channel in dict.fromkeys(of_foci)
-        if of_foci.count(channel) > 1
+        error("measurements", f"{kind} of {channel} are measured twice; their columns are the same")
+        for kind, channel in dict.fromkeys(once)
+        if once.count((kind, channel)) > 1
     ]
     rgb = [name for name, place in study.channels.items() if place == "rgb"]
     if len(rgb) > 1:

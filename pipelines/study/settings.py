@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pipelines.study.base import ChannelName, Lengths, NonNegative, Positive, Scalar, Settings
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.reporters import Reporters
+from pipelines.study.spots import Spots
 from pipelines.study.transcripts import Transcripts
 from segmentation.catalogue import known_model_names
 
@@ -238,6 +239,14 @@ class BetaGal(Settings):
 
 
 Measurement = Annotated[
-    Morphology | Intensity | Foci | Chromatin | BetaGal | Reporters | Transcripts | Neighbours,
+    Morphology
+    | Intensity
+    | Foci
+    | Chromatin
+    | BetaGal
+    | Reporters
+    | Spots
+    | Transcripts
+    | Neighbours,
     Field(discriminator="type"),
 ]

@@ -1,0 +1,1 @@
+"""RNA spots: found, told from autofluorescence, counted as molecules, given to cells."""
