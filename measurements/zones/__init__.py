@@ -5,7 +5,7 @@
 """
 
 from measurements.zones.assignment import UNASSIGNED, Zones, ZoneSettings, assign_zones
-from measurements.zones.reference import Reference, learn_reference
+from measurements.zones.reference import Reference, learn_left_out, learn_reference
 from measurements.zones.section import SectionZones, measure_section
 from measurements.zones.surroundings import Surroundings
 
@@ -17,6 +17,7 @@ __all__ = [
     "ZoneSettings",
     "Zones",
     "assign_zones",
+    "learn_left_out",
     "learn_reference",
     "measure_section",
 ]

@@ -4,7 +4,7 @@ Scaling genes within each section would erase a dimming of all zone genes, and c
 each section would hide a lost zone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ from measurements.regions import Floats
 from measurements.zones.surroundings import Surroundings
 
 STRONG = 95.0
-N_BINS = 40
+BINS = (12, 40)
+CELLS_A_BIN = 100
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,11 @@ class Reference:
     high: float
 
     def score(self, smooth: Floats) -> Floats:
-        """(PC - PP) / (PC + PP) of (n, 3) smoothed counts by kind; NaN where both are 0."""
-        central, portal = smooth[:, 0] / self.scale[0], smooth[:, 2] / self.scale[2]
+        """(PC - PP) / (PC + PP) of (n, 3) smoothed values by kind; NaN where both are 0.
+
+        An intensity below background counts as 0.
+        """
+        central, portal = (np.maximum(smooth[:, k], 0) / self.scale[k] for k in (0, 2))
         total = central + portal
         return np.where(total > 0, (central - portal) / np.where(total > 0, total, 1), np.nan)
 
@@ -74,27 +78,53 @@ def learn_reference(sections: Sequence[tuple[Floats, Surroundings]]) -> Referenc
     return Reference(scale, low, high)
 
 
+def learn_left_out(
+    sections: Sequence[tuple[Floats, Surroundings]], owners: Sequence[Hashable]
+) -> dict[Hashable, Reference]:
+    """For each reference animal the reference of the others, as `learn_reference`.
+
+    A section that is measured by what it set itself has the fractions that the cut-offs were set
+    to; a test against other sections would then find differences where there are none.
+
+    Args:
+        sections: of the reference animals.
+        owners: the animal of each section.
+
+    Returns:
+        Owner -> reference; a single animal is measured by its own.
+
+    Raises:
+        MeasurementError: as `learn_reference`.
+    """
+    found: dict[Hashable, Reference] = {}
+    for owner in dict.fromkeys(owners):
+        others = [s for s, whose in zip(sections, owners, strict=True) if whose != owner]
+        found[owner] = learn_reference(others or sections)
+    return found
+
+
 def _middle(scores: Floats, midzonal: Floats) -> tuple[float, float]:
     thirds = np.percentile(scores, [100 / 3, 200 / 3])
-    edges = np.linspace(-1, 1, N_BINS + 1)
-    bins = np.clip(np.digitize(scores, edges) - 1, 0, N_BINS - 1)
-    n = np.bincount(bins, minlength=N_BINS)
-    level = np.bincount(bins, midzonal, N_BINS) / np.maximum(n, 1)
+    # Few cells in many bins would let one bin's noise end the middle zone.
+    n_bins = int(np.clip(scores.size // CELLS_A_BIN, *BINS))
+    edges = np.linspace(-1, 1, n_bins + 1)
+    bins = np.clip(np.digitize(scores, edges) - 1, 0, n_bins - 1)
+    n = np.bincount(bins, minlength=n_bins)
+    level = np.bincount(bins, midzonal, n_bins) / np.maximum(n, 1)
     full = np.flatnonzero(n >= max(10, 0.002 * scores.size))
     if not midzonal.any() or full.size < 5:
         return float(thirds[0]), float(thirds[1])
     half = (level[full].max() + level[full].min()) / 2
-    top = full[level[full].argmax()]
-    above = [b for b in full if level[b] >= half]
-    first, last = top, top
-    while first - 1 in above:
+    # Bins with too few cells are stepped over: their level says nothing.
+    middles, levels = ((edges[1:] + edges[:-1]) / 2)[full], level[full]
+    first = last = int(levels.argmax())
+    while first > 0 and levels[first - 1] >= half:
         first -= 1
-    while last + 1 in above:
+    while last < full.size - 1 and levels[last + 1] >= half:
         last += 1
-    middles = (edges[1:] + edges[:-1]) / 2
     return (
-        _crossing(middles, level, int(first), -1, half),
-        _crossing(middles, level, int(last), 1, half),
+        _crossing(middles, levels, first, -1, half),
+        _crossing(middles, levels, last, 1, half),
     )
 
 

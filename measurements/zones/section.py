@@ -25,7 +25,7 @@ class SectionZones:
         order: correlation of the cells' own score with that of their neighbours, which smoothing
             does not touch: 0 where zones are mixed throughout. Counts are first thinned at random
             to 30 % of the reference's level, since fewer counts alone would lower it; NaN in a
-            section that has less.
+            section that has less. Intensities are taken as they are: noise lowers it.
         coherence: share of neighbouring pairs in the same zone, less that of pairs at random, over
             its largest value (Cohen's kappa, Educ. Psychol. Meas. 20:37, 1960); NaN in one zone.
         coherence_chance: the same where counts are permuted between cells before smoothing, which
@@ -78,7 +78,9 @@ def measure_section(
         zones,
         np.bincount(zones.zone, minlength=4) / max(n, 1),
         np.array([given[k, i].mean() if k.any() else np.nan for i, k in enumerate(inside)]),
-        _order(given, around, reference, rng),
+        _order(given, around, reference, rng)
+        if settings.counted
+        else _own_and_others(given, around, reference),
         _coherence(zones, around),
         float(np.mean(known)) if (known := [c for c in chance if np.isfinite(c)]) else np.nan,
         _steepness(zones.score, axis),

@@ -1,9 +1,10 @@
 """How well zones are found, and whether two kinds of harm to them are told apart.
 
 Run as ``python -m tests.benchmarks.zonation``. Sections of liver are simulated. Studies have four
-animals a group; reference animals of their own set scales and cut-offs once. A study finds the
-layout changed where the pericentral fraction or the order of zones falls, and expression lowered
-where that within zones falls: Welch's t over animals, Holm over the three. ERK is called where the
+animals a group, and as in `pipelines.run.zonation` their own controls set scales and cut-offs, each
+control measured by the others. A study finds the layout changed where the pericentral fraction or
+the order of zones falls, and expression lowered where that within zones falls: Welch's t over
+animals, Holm over the three. ERK is called where the
 layout is changed, p38 where expression is lowered and the layout is not. Nothing passes or fails.
 """
 
@@ -19,10 +20,11 @@ from measurements.zones import (
     Reference,
     Surroundings,
     ZoneSettings,
+    learn_left_out,
     learn_reference,
     measure_section,
 )
-from pipelines.simulate.lobule import Lobules, LobuleSettings, simulate_lobules
+from pipelines.simulate.lobule import LobuleSettings, simulate_lobules
 
 WIDTH_UM = 30.0
 ANIMALS = 4
@@ -38,23 +40,34 @@ def reference_of(seeds: range) -> Reference:
     )
 
 
-def indicators(section: Lobules, reference: Reference) -> np.ndarray:
+Laid = tuple[np.ndarray, Surroundings]
+
+
+def animals(settings: LobuleSettings, start: int) -> list[Laid]:
+    """One section of each animal of a group."""
+    sections = [simulate_lobules(settings, start + k) for k in range(ANIMALS)]
+    return [(s.counts, Surroundings.of(s.positions_um, WIDTH_UM)) for s in sections]
+
+
+def indicators(section: Laid, reference: Reference, scale: np.ndarray) -> np.ndarray:
     """Pericentral fraction of all cells, order, and log expression within zones."""
-    around = Surroundings.of(section.positions_um, WIDTH_UM)
-    found = measure_section(section.counts, around, reference, ZoneSettings())
-    return np.array([found.fraction[0], found.order, np.log(found.expression).mean()])
+    found = measure_section(*section, reference, ZoneSettings())
+    return np.array([found.fraction[0], found.order, np.log2(found.expression / scale).mean()])
+
+
+def study(controls: list[Laid], *groups: list[Laid]) -> list[np.ndarray]:
+    """Indicators of the animals of each group, the controls first."""
+    every = learn_reference(controls)
+    each = learn_left_out(controls, range(len(controls)))
+    own = [indicators(s, each[k], every.scale) for k, s in enumerate(controls)]
+    others = [[indicators(s, every, every.scale) for s in group] for group in groups]
+    return [np.array(values) for values in (own, *others)]
 
 
 def p_values(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Holm-adjusted, two-sided, over the three indicators."""
     raw = ttest_ind(first, second, equal_var=False).pvalue
     return np.asarray(multipletests(raw, method="holm")[1])
-
-
-def animals(settings: LobuleSettings, start: int, reference: Reference) -> np.ndarray:
-    return np.array(
-        [indicators(simulate_lobules(settings, start + k), reference) for k in range(ANIMALS)]
-    )
 
 
 def call(control: np.ndarray, treated: np.ndarray) -> str:
@@ -97,20 +110,20 @@ def main() -> None:
     print(f"reference: scales {np.round(reference.scale, 2)}, cut-offs {cuts}")
     summary: dict[str, float] = {"accuracy": accuracy(reference)}
     told = []
-    for study in range(given.studies):
-        control, erk, p38 = (
-            animals(settings, 10_000 + 100 * study + 10 * k, reference)
-            for k, settings in enumerate((HEALTHY, ERK, P38))
+    for number in range(given.studies):
+        control, erk, p38 = study(
+            *(
+                animals(settings, 10_000 + 100 * number + 10 * k)
+                for k, settings in enumerate((HEALTHY, ERK, P38))
+            )
         )
         told.append((call(control, erk), call(control, p38)))
     apart = sum(pair == ("erk", "p38") for pair in told)
     print(f"told apart in {apart} of {given.studies}; others: "
           f"{[pair for pair in told if pair != ('erk', 'p38')]}")  # fmt: skip
     found = 0
-    for study in range(given.nulls):
-        first, second = (
-            animals(HEALTHY, 50_000 + 100 * study + 10 * k, reference) for k in range(2)
-        )
+    for number in range(given.nulls):
+        first, second = study(*(animals(HEALTHY, 50_000 + 100 * number + 10 * k) for k in range(2)))
         found += bool((p_values(first, second) < 0.05).any())
     summary |= {
         "told_apart_of_20": apart,
