@@ -342,6 +342,8 @@ class Assay(StrEnum):
     REPORTERS = "reporters"
     TISSUE = "tissue"
     RNA = "rna"
+    LOBULE = "lobule"
+    HYBISS = "hybiss"
     SLIDE = "slide"
 
 

@@ -9,6 +9,17 @@ import numpy as np
 from pipelines.simulate.beta_gal import BetaGalSettings, simulate_beta_gal
 from pipelines.simulate.cells import CellShape
 from pipelines.simulate.foci import FociSettings, simulate_foci
+from pipelines.simulate.lobule_images import (
+    LobuleFieldSettings,
+    simulate_lobule_field,
+    simulate_lobule_transcripts,
+)
+from pipelines.simulate.lobule_study import (
+    hybiss_base,
+    hybiss_study,
+    lobule_images,
+    lobule_study,
+)
 from pipelines.simulate.nuclei import NucleiSettings
 from pipelines.simulate.optics import Optics, bleed_through_matrix
 from pipelines.simulate.randomness import part_rng
@@ -126,6 +137,36 @@ def tissue_samples(design: StudyDesign, seed: int) -> list[Sample]:
     return reporter_samples(design, seed, tissue_base())
 
 
+def lobule_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan sections of liver with zone genes as light of proteins; see `lobule_study`."""
+    return _liver(design, seed, LobuleFieldSettings(), simulate_lobule_field)
+
+
+def hybiss_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan the same with zone genes as tables of decoded transcripts."""
+    return _liver(design, seed, hybiss_base(), simulate_lobule_transcripts)
+
+
+def _liver(
+    design: StudyDesign,
+    seed: int,
+    base: LobuleFieldSettings,
+    simulate: Callable[[LobuleFieldSettings, int], Simulated],
+) -> list[Sample]:
+    images = lobule_images(
+        base, (design.units, design.fields), design.donor_sd, design.effect, seed
+    )
+    return [
+        Sample(
+            name,
+            columns,
+            {"erk": settings.lobules.erk, "p38": settings.lobules.p38},
+            partial(simulate, settings),
+        )
+        for name, columns, settings in images
+    ]
+
+
 def reporter_samples(
     design: StudyDesign, seed: int, base: ReporterSettings | None = None
 ) -> list[Sample]:
@@ -190,7 +231,12 @@ def _donors(design: StudyDesign, seed: int) -> list[tuple[str, dict[str, str], f
 def study_file(assay: str) -> dict[str, object]:
     """Give the content of the study file of an assay."""
     parts = {"foci": _foci_study, "beta_gal": _beta_gal_study, "reporters": _reporter_study}
-    parts |= {"tissue": _tissue_study, "rna": rna_study}
+    parts |= {
+        "tissue": _tissue_study,
+        "rna": rna_study,
+        "lobule": lobule_study,
+        "hybiss": hybiss_study,
+    }
     return {
         "study": f"simulated-{assay.replace('_', '-')}",
         "title": f"Simulated {assay} study with known truth (no real cells)",

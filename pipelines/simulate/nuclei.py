@@ -111,6 +111,36 @@ def place_nuclei(
     return nuclei, labels
 
 
+def put_nuclei(
+    settings: NucleiSettings, scene: Field, centres: FloatArray, seed: int
+) -> tuple[list[Nucleus], NDArray[np.uint32], NDArray[np.int64]]:
+    """Lay nuclei out at given places.
+
+    Args:
+        settings: how they look.
+        scene: the field.
+        centres: (n, 2) row and column of each, px.
+        seed: seed of the simulation.
+
+    Returns:
+        The nuclei in the order of their labels, the labels, (y, x) uint32, and which of the places
+        they have: one that would overlap another nucleus or lies outside the field is left out.
+    """
+    labels = np.zeros(scene.shape, dtype=np.uint32)
+    nuclei: list[Nucleus] = []
+    kept = []
+    for number, centre in enumerate(centres):
+        shaped = _shape_nucleus(settings, scene.pixel_size_um, seed, number)
+        placed = replace(_centred_at(shaped, centre), index=len(nuclei))
+        shown = _visible(placed.mask, labels, placed)
+        if not _centre_inside(placed, labels.shape) or _view(labels, placed)[shown].any():
+            continue
+        nuclei.append(placed)
+        kept.append(number)
+        _view(labels, placed)[shown] = len(nuclei)
+    return nuclei, labels, np.array(kept, dtype=np.int64)
+
+
 def nuclei_table(
     nuclei: list[Nucleus], labels: NDArray[np.uint32], pixel_size_um: float
 ) -> dict[str, NDArray[np.generic]]:

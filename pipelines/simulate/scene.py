@@ -24,6 +24,7 @@ class Simulated:
             ``x`` are in px with the centre of the first pixel at 0.
         expected: name to noiseless grey values, float64, for tests of the simulator itself.
         z_step_um: distance of the planes of a stack, µm; None for a single plane.
+        inputs: name to table that comes with the image, such as decoded transcripts.
     """
 
     channels: Mapping[str, NDArray[np.generic]]
@@ -32,6 +33,7 @@ class Simulated:
     truth: Mapping[str, Table]
     expected: Mapping[str, FloatArray] = field(default_factory=dict)
     z_step_um: float | None = None
+    inputs: Mapping[str, Table] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from pipelines.simulate.designs import (
     StudyDesign,
     beta_gal_samples,
     foci_samples,
+    hybiss_samples,
+    lobule_samples,
     reporter_base,
     reporter_samples,
     rna_samples,
@@ -24,6 +26,7 @@ from pipelines.simulate.designs import (
     tissue_samples,
 )
 from pipelines.simulate.files import write_image, write_labels, write_tables
+from pipelines.simulate.lobule_images import CHANNELS as LOBULE_CHANNELS
 from pipelines.simulate.randomness import part_rng
 from pipelines.simulate.reporters import (
     DYES,
@@ -42,6 +45,8 @@ ASSAYS: Mapping[str, Plan] = {
     "reporters": reporter_samples,
     "rna": rna_samples,
     "tissue": tissue_samples,
+    "lobule": lobule_samples,
+    "hybiss": hybiss_samples,
 }
 # One file a group of channels: the sample table's column, and what the file holds.
 FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -50,6 +55,8 @@ FILES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "reporters": {"image": DYES},
     "rna": {"image": RNA_CHANNELS},
     "tissue": {"image": DYES},
+    "lobule": {"image": LOBULE_CHANNELS},
+    "hybiss": {"image": LOBULE_CHANNELS[:1]},
 }
 
 README = """SIMULATED DATA: no real cells, no real donors.
@@ -182,6 +189,9 @@ def write_field(field: FieldToWrite) -> tuple[str, Mapping[str, Table]]:
     simulated = field.simulate(field.seed)
     for column, channels in FILES[field.assay].items():
         write_image(field.directory / _image_path(field.name, column), simulated, channels)
+    for kind, table in simulated.inputs.items():
+        (field.directory / kind).mkdir(exist_ok=True)
+        pl.DataFrame(dict(table)).write_csv(field.directory / kind / f"{field.name}.csv")
     for kind, labels in simulated.labels.items():
         write_labels(field.directory / "truth" / f"{field.name}_{kind}.tif", labels)
     return field.name, simulated.truth

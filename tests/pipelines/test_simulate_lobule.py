@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.simulate.lobule import LobuleSettings, simulate_lobules
+from pipelines.simulate.lobule import GENES, LobuleSettings, simulate_lobules
+from pipelines.simulate.lobule_images import (
+    MARKERS,
+    LobuleFieldSettings,
+    simulate_lobule_field,
+    simulate_lobule_transcripts,
+)
+from pipelines.simulate.lobule_study import lobule_images
 
 PLAIN = LobuleSettings(capture_cv=0.0)
 
@@ -39,3 +46,43 @@ def test_erk_loses_pericentral_cells_and_mixes_the_others():
 def test_the_same_seed_gives_the_same_section():
     first, second = (simulate_lobules(LobuleSettings(), 4) for _ in range(2))
     assert first.counts.tobytes() == second.counts.tobytes()
+
+
+SMALL = LobuleFieldSettings(lobules=LobuleSettings(side_um=250.0), gene_e=25.0)
+
+
+def test_light_of_a_cell_follows_its_own_counts():
+    field = simulate_lobule_field(SMALL, 5)
+    cells, table = field.labels["cells"], field.truth["cells"]
+    assert cells.max() == len(table["label"]) > 100
+    for gene in GENES:
+        image = field.channels[gene.lower()].astype(float)
+        means = np.bincount(cells.ravel(), image.ravel())[1:] / np.bincount(cells.ravel())[1:]
+        assert np.corrcoef(means, table[gene.lower()])[0, 1] > 0.95
+    assert set(field.truth["veins"]["zone"]) == {"pericentral", "periportal"}
+
+
+def test_transcripts_lie_in_the_cells_that_have_them():
+    settings = replace(SMALL, astray=0.0, macrophages=0.2)
+    field = simulate_lobule_transcripts(settings, 6)
+    table, cells = field.inputs["transcripts"], field.truth["cells"]
+    place = [np.rint(table[axis] / settings.pixel_size_um).astype(int) for axis in "yx"]
+    inside = [np.clip(p, 0, field.labels["cells"].shape[0] - 1) for p in place]
+    owner = field.labels["cells"][tuple(inside)].astype(int)
+    for gene in (*GENES, *MARKERS):
+        found = np.bincount(owner[table["gene"] == gene], minlength=cells["label"].size + 1)[1:]
+        true = cells[gene.lower()]
+        assert true.sum() == (table["gene"] == gene).sum()
+        # Some are decoded just across the border of their cell.
+        assert np.corrcoef(found, true)[0, 1] > 0.9
+    kind = cells["macrophage"]
+    assert cells["adgre1"][kind].mean() == pytest.approx(8, abs=1.5)
+    assert cells["cyp2e1"][kind].sum() == 0
+
+
+def test_each_knob_has_an_arm_of_its_own_and_no_effect_is_none():
+    arms = {columns["model"]: s for _, columns, s in lobule_images(SMALL, (1, 1), 0, 1.5, 0)}
+    assert [(s.lobules.erk, s.lobules.p38) for s in arms.values()] == [(0, 0), (0.5, 0), (0, 0.5)]
+    assert arms["mek1"].macrophages > arms["none"].macrophages
+    none = [s for _, _, s in lobule_images(SMALL, (1, 1), 0, 0.0, 0)]
+    assert none[0] == none[1] == none[2]
