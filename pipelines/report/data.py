@@ -26,6 +26,8 @@ CSV_TABLES = (
     "marker_pairs",
     "spread",
     "spread_rings",
+    "zonation",
+    "densities",
 )
 MISSING = "–"
 SEPARATOR = " · "

@@ -10,6 +10,7 @@ from pipelines.report.data import SEPARATOR, RunData, joined, readable
 from pipelines.report.superplot import Drawing, superplot
 
 MAX_FIGURES = 8
+SECTIONS = ("zonation", "densities")
 BY = "by:"
 MAX_LEVELS = 40
 MAX_SERIES = 6
@@ -79,6 +80,36 @@ def outcome_figures(run: RunData, key: str) -> list[OutcomeFigure]:
         if drawing is not None:
             note = " ".join(filter(None, [drawing.note, _left_out(cells)]))
             figures.append(OutcomeFigure(quantity.label, definition.meaning, drawing, note))
+    return figures
+
+
+def section_figures(run: RunData, key: str) -> list[OutcomeFigure]:
+    """Draw the outcomes that whole sections have: images small, units large.
+
+    Args:
+        run: the run.
+        key: prefix that makes the figures' ids unique within the page.
+    """
+    figures = []
+    for name in run.listed("outcomes"):
+        table = next((t for t in SECTIONS if name in run.tables[t].columns), None)
+        if table is None or name in run.definitions:
+            continue
+        frame = run.tables[table]
+        images, units = (
+            _with_names(run, frame.filter(pl.col("level") == level), name)
+            for level in ("image", "unit")
+        )
+        said = run.tables["columns"]
+        unit, meaning = "1", ""
+        if {"table", "column", "unit", "meaning"} <= set(said.columns):
+            row = said.filter(pl.col("table") == table, pl.col("column") == name)
+            unit, meaning = (row["unit"][0], row["meaning"][0]) if row.height else (unit, meaning)
+        quantity = Quantity(readable(name), unit or "1")
+        drawing = superplot(images, units, quantity, _groups(run, units), f"{key}-{name}")
+        if drawing is not None:
+            text = f"{meaning} Images (small) and units (large)."
+            figures.append(OutcomeFigure(quantity.label, text, drawing, ""))
     return figures
 
 

@@ -25,7 +25,7 @@ from pipelines.report.flags import cell_flags_table, excluded_cells
 from pipelines.report.gallery import Gallery, gallery
 from pipelines.report.gates import gate_figures
 from pipelines.report.methods import methods_text
-from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures
+from pipelines.report.outcomes import OutcomeFigure, count_figure, outcome_figures, section_figures
 from pipelines.report.portraits import Strip, portrait_strips
 from pipelines.report.power import power_figures, power_sentences
 from pipelines.report.spread import spread_figures
@@ -44,6 +44,7 @@ from pipelines.report.tables import (
     thresholds_table,
 )
 from pipelines.report.together import together_figure
+from pipelines.report.zones import zone_figures, zones_table
 from pipelines.run.layout import Layout
 from pipelines.tables import write_text
 
@@ -79,6 +80,8 @@ class RunView:
     gates: list[OutcomeFigure]
     together: OutcomeFigure | None
     spread: list[OutcomeFigure]
+    zones: list[OutcomeFigure]
+    zonation: Table | None
     pairs: Table | None
     bleed_through: Table | None
     quality: Table | None
@@ -106,7 +109,7 @@ class RunView:
     def all_figures(self) -> list[OutcomeFigure]:
         """In the order of the page."""
         apart = [figure for figure in (self.together, self.counts) if figure is not None]
-        return [*self.figures, *self.power, *self.gates, *apart]
+        return [*self.figures, *self.power, *self.zones, *self.gates, *apart]
 
     @property
     def sections(self) -> list[tuple[str, str]]:
@@ -117,6 +120,7 @@ class RunView:
             ("outcomes", "Outcomes", self.figures),
             ("statistics", "Statistics", self.statistics),
             ("power", "Power", self.plans),
+            ("zones", "Zones", self.zones),
             ("spread", "Spread", self.spread),
             ("gates", "Gates", self.gates or self.thresholds),
             (
@@ -194,6 +198,8 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         gates=gate_figures(run, anchor),
         together=together_figure(run, f"{anchor}-t"),
         spread=spread_figures(run, f"{anchor}-s"),
+        zones=zone_figures(run, f"{anchor}-z"),
+        zonation=zones_table(run),
         pairs=pairs_table(run),
         bleed_through=bleed_through_table(run),
         quality=quality_table(run),
@@ -203,7 +209,7 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         scores=scores(run),
         cell_flags=cell_flags_table(run),
         excluded=excluded_cells(run),
-        figures=outcome_figures(run, anchor),
+        figures=[*outcome_figures(run, anchor), *section_figures(run, anchor)],
         results=result_sentences(run),
         statistics=statistics_table(run),
         plans=power_sentences(run),

@@ -109,7 +109,7 @@ def _rename_ids(root: ElementTree.Element, key: str) -> None:
             attributes.pop("id", None)
         else:
             attributes["id"] = f"{key}-{attributes['id']}"
-        if "href" in attributes:
+        if attributes.get("href", "").startswith("#"):
             attributes["href"] = f"#{key}-{attributes['href'].removeprefix('#')}"
         renamed = {k: _REFERENCE.sub(rf"url(#{key}-\1)", v) for k, v in attributes.items()}
         element.attrib.clear()

@@ -56,7 +56,7 @@ def samples_table(run: RunData) -> Table | None:
 def thresholds_table(run: RunData) -> Table | None:
     """Every threshold that decided what is positive, as the run wrote it."""
     frame = run.tables["thresholds"]
-    return _plain(frame, frame.columns, "tables/thresholds.csv")
+    return plain_table(frame, frame.columns, "tables/thresholds.csv")
 
 
 def pairs_table(run: RunData) -> Table | None:
@@ -67,12 +67,12 @@ def pairs_table(run: RunData) -> Table | None:
     level = "group" if run.listed("group_columns") else "unit"
     keys = run.listed("group_columns" if level == "group" else "unit_columns")
     names = (*keys, "first", "second", "n_units", "phi", "odds_ratio", *ODDS_INTERVAL)
-    return _plain(frame.filter(pl.col("level") == level), names, "tables/marker_pairs.csv")
+    return plain_table(frame.filter(pl.col("level") == level), names, "tables/marker_pairs.csv")
 
 
 def failures_table(run: RunData) -> Table | None:
     """Everything that failed: image, stage, error."""
-    return _plain(run.tables["failures"], ("image_id", "stage", "error"), "failures.csv")
+    return plain_table(run.tables["failures"], ("image_id", "stage", "error"), "failures.csv")
 
 
 def glossary_table(run: RunData) -> Table | None:
@@ -100,7 +100,7 @@ def quality_table(run: RunData) -> Table | None:
     names = ["image_id", *(n for n in ("n_cells",) if n in frame.columns), *lists]
     names += [name for name in SCORES if name in frame.columns]
     names += _quality_columns(run, frame)
-    return _plain(frame, names, "tables/images.csv")
+    return plain_table(frame, names, "tables/images.csv")
 
 
 def marks(run: RunData, column: str) -> list[tuple[str, int]]:
@@ -204,7 +204,8 @@ def _summaries(run: RunData) -> list[str]:
     return names + [f"{name}_sd" for name in names]
 
 
-def _plain(frame: pl.DataFrame, names: Sequence[str], source: str) -> Table | None:
+def plain_table(frame: pl.DataFrame, names: Sequence[str], source: str) -> Table | None:
+    """Columns of a table as they are; None where there is no row."""
     names = [name for name in names if name in frame.columns]
     if frame.is_empty() or not names:
         return None

@@ -16,6 +16,7 @@ from pipelines.errors import StudyError
 from pipelines.field.summary import summary_columns
 from pipelines.review.store import apply_exclusions
 from pipelines.run.copositivity import write_together
+from pipelines.run.densities import write_densities
 from pipelines.run.foci import settle_foci
 from pipelines.run.judge import judge
 from pipelines.run.layout import Layout
@@ -40,7 +41,9 @@ from pipelines.run.reporters import (
 )
 from pipelines.run.spots import settle_spots
 from pipelines.run.spread import write_spread
+from pipelines.run.spread_pairs import with_distances
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
+from pipelines.run.zonation import settle_zones, write_zonation
 from pipelines.statistics import (
     POWER_COLUMNS,
     STATISTICS_COLUMNS,
@@ -52,6 +55,7 @@ from pipelines.study.check import Checked
 from pipelines.study.csv_table import Value
 from pipelines.study.design import group_columns, unit_columns
 from pipelines.study.messages import nearest
+from pipelines.study.neighbours import Neighbours
 from pipelines.study.reporters import Reporters
 from pipelines.study.row import ImageRow
 from pipelines.tables import (
@@ -124,6 +128,8 @@ def gather(
     counted, singles = settle_spots(checked.study, layout, counted)
     reported = report_reporters(checked.study, counted, controls)
     reported = replace(reported, warnings=(*reviewed.warnings, *reported.warnings))
+    zoned = settle_zones(checked, reported.parts)
+    reported = replace(reported, parts=zoned.parts)
     parts = reported.parts
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
@@ -134,6 +140,8 @@ def gather(
         if path.is_file()
     }
     tables |= write_levels(checked, parts, layout, gates)
+    tables |= write_zonation(checked, layout, zoned.rows)
+    tables |= write_densities(checked, layout, {part.image_id: _area(part) for part in parts})
     tables |= _write_statistics(reported.study, layout)
     tables |= write_together(checked, parts, layout, gates)
     tables |= write_spread(checked, layout)
@@ -159,6 +167,13 @@ def gather(
     pictures = pictures_to_draw(checked, studies, layout, parts, gates)
     n_cells = sum(part.n_cells for part in parts)
     return Gathered(len(parts), n_cells, len(failures), pictures, reported.warnings)
+
+
+def _area(part: Part) -> float:
+    """Area of an image, µm²; NaN where its pixel size is unknown."""
+    summary = part.marker["summary"]
+    size = summary["pixel_size_um"] or float("nan")
+    return float(summary["height_px"] * summary["width_px"] * size**2)
 
 
 def _write_table(
@@ -204,11 +219,16 @@ def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: 
     _check_names(parts, sample_columns)
     _check_excluded(parts, checked.study.exclude.flags, gates)
     columns = _sample_definitions(parts, sample_columns)
+    asked = [m for m in checked.study.measurements if isinstance(m, Neighbours)]
     write_parquet_rows(
         layout.cells,
         (
-            with_constants(
-                _gated(part, gates, checked.study.reporters), _constants(part.row, columns)
+            with_distances(
+                with_constants(
+                    _gated(part, gates, checked.study.reporters), _constants(part.row, columns)
+                ),
+                asked,
+                checked.study.exclude.flags,
             )
             for part in parts
         ),

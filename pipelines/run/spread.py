@@ -4,7 +4,7 @@ Every image is a section; the sections of one unit give one estimate, and groups
 units, as everywhere. Lengths are µm, as in the cells table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +29,10 @@ from measurements.spread import (
 from pipelines.errors import StudyError
 from pipelines.run.cohort import Cohort, cohort_of
 from pipelines.run.layout import Layout
+from pipelines.run.spread_choice import chosen, place_of
 from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
 from pipelines.run.spread_groups import Row, group_rows
-from pipelines.study.base import Scalar
+from pipelines.run.spread_pairs import pair_rows
 from pipelines.study.check import Checked
 from pipelines.study.messages import nearest
 from pipelines.study.neighbours import Neighbours
@@ -127,7 +128,7 @@ def _read(layout: Layout, settings: Neighbours, cohort: Cohort) -> pl.DataFrame:
     """Cells that are not excluded: their unit, image, place, and what they are in the question."""
     known = pq.read_schema(layout.cells).names
     where = f"measurements.neighbours ({settings.name})"
-    place = next((p for p in ("cell", "nucleus") if f"{p}_y_um" in known), None)
+    place = place_of(known)
     if place is None:
         raise StudyError(
             f"{where}: cells have no place in µm; add {{type: morphology}}, and pixel_size_um "
@@ -152,16 +153,6 @@ def _read(layout: Layout, settings: Neighbours, cohort: Cohort) -> pl.DataFrame:
         chosen(settings.among).alias("_among"),
         strata.fill_null("").rank("dense").cast(pl.Int64).alias("_stratum"),
     )
-
-
-def chosen(selection: Mapping[str, Scalar | tuple[Scalar, ...]]) -> pl.Expr:
-    """Cells that hold one of the values in every column; a missing value is none of them."""
-    kept = pl.lit(value=True)
-    for name, given in selection.items():
-        values = given if isinstance(given, tuple) else (given,)
-        texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
-        kept = kept & pl.col(name).cast(pl.String).is_in(texts).fill_null(value=False)
-    return kept
 
 
 def _section(image: pl.DataFrame) -> Section:
@@ -211,7 +202,8 @@ def _unit_rows(
         }
         for i, bound in enumerate(spread.bounds)
     ]  # fmt: skip
-    return rows, _ring_rows(counted)
+    laid = [(p.section, p.window, p.distances) for p in placed]
+    return rows, _ring_rows(counted, pair_rows(laid, counted[0].bounds))
 
 
 def _head(placed: Sequence[Placed], about: SpreadSettings) -> Row:
@@ -240,7 +232,7 @@ def _counted(
     return counted, notes
 
 
-def _ring_rows(counted: Sequence[ShiftedCounts]) -> list[Row]:
+def _ring_rows(counted: Sequence[ShiftedCounts], pairs: Sequence[dict[str, float]]) -> list[Row]:
     first, rings = counted[0], measure_rings(counted)
     edges = [0.0, *first.bounds, np.nan]
     return [
@@ -249,7 +241,7 @@ def _ring_rows(counted: Sequence[ShiftedCounts]) -> list[Row]:
             "contact": bool(edges[i + 1] <= first.contact), "n": rings.n[i],
             "n_positive": rings.n_positive[i], "fraction": rings.fraction[i],
             "expected_fraction": rings.expected[i], "expected_low": rings.expected_low[i],
-            "expected_high": rings.expected_high[i],
+            "expected_high": rings.expected_high[i], **(pairs[i] if i < len(pairs) else {}),
         }
         for i in range(rings.n.size)
     ]  # fmt: skip

@@ -6,6 +6,7 @@ SPREAD = "measurements.spread"
 SHIFTS = (
     "random shifts with variance correction; Mrkvička et al. 2021 (Spatial Statistics 42:100430)"
 )
+CROSS = "rigid motion correction; Ohser & Stoyan 1981 (Biometrical Journal 23:523)"
 OVER_UNITS = "of a group: Student's t over units"
 
 LEVEL = Column("level", "key", "str", "unit: one unit's sections together; group: the mean of its "
@@ -68,4 +69,13 @@ RING_COLUMNS = (
     _number("expected_fraction", "1", "Share over all shifts, cells at contact left out.", SHIFTS),
     _number("expected_low", "1", "Lower end of the range that holds 95 % of shifts.", SHIFTS),
     _number("expected_high", "1", "Upper end of it.", SHIFTS),
+    _number("pair_correlation", "1", "Pairs of a source and a responding cell at this distance, "
+            "over those of the same densities without interaction; edge-corrected.", CROSS),
+    _number("pair_correlation_of_all", "1", "The same of sources and all responders: what the "
+            "tissue's own unevenness gives.", CROSS),
+    _number("cross_k_um2", "µm²", "Responding cells within to_um of a source, over their density.",
+            CROSS),
+    _number("source_within_fraction", "1", "Share of responding cells with a source within to_um, "
+            "distances beyond the edge censored.", "Kaplan-Meier; Baddeley & Gill 1997 (Ann. Stat. "
+            "25:263)"),
 )  # fmt: skip

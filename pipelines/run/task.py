@@ -12,6 +12,9 @@ from pipelines.run.provenance import fingerprint
 from pipelines.study import Study
 from pipelines.study.row import ImageRow
 
+# What is measured from the cells of all images, once they are gathered.
+LATER = ("neighbours", "zonation", "density")
+
 
 @dataclass(frozen=True)
 class ImageTask:
@@ -149,7 +152,7 @@ def settings_keys(
     compute = {key: settings["compute"][key] for key in ("gpu", "precision")}
     light = references.get("illumination")
     segmentation = fingerprint(version, reading, light, compute, dict(models))
-    measured = [_before_gathering(m) for m in settings["measurements"] if m["type"] != "neighbours"]
+    measured = [_before_gathering(m) for m in settings["measurements"] if m["type"] not in LATER]
     return segmentation, fingerprint(segmentation, measured, dict(references))
 
 

@@ -19,6 +19,7 @@ from pipelines.statistics.moments import COUNTED, IMAGE, MEAN, Outcome
 from pipelines.statistics.power import Components, detectable
 from pipelines.statistics.results import joined
 from pipelines.statistics.table import Row, find_outcome, outcomes_of
+from pipelines.statistics.unit_values import section_value
 from pipelines.study.model import OutcomeWithin, Statistics, Study
 
 FEW_DF = 20
@@ -51,7 +52,7 @@ def _number(name: str, unit: str, meaning: str, source: str) -> Column:
 
 OF_OUTCOME = "unit of the outcome"
 POWER_COLUMNS = (
-    _text("outcome", "Column of tables/cells.parquet that would be compared."),
+    _text("outcome", "What would be compared, as in statistics.csv."),
     _text("within", "Cells that count; empty for all."),
     _text("unit", "The replicate: what is counted as n."),
     _text("test", "Test that is planned for: of two groups of units, or within blocks."),
@@ -97,13 +98,38 @@ def _planned(
 ) -> list[Row]:
     outcome = find_outcome(named, cells)
     if isinstance(outcome, str):
-        return []  # statistics.csv says that there is no such column
+        return _of_sections(named, design, cells)
     base: Row = {"outcome": outcome.column, "within": outcome.subset, "unit": design.unit}
     base["test"] = "paired t on unit means" if design.blocks else "t on unit means"
     components = components_of(outcome, design, cells, exclude)
     if isinstance(components, str):
         return [base | {"note": components}]
     return [base | row for row in _rows(*components)]
+
+
+def _of_sections(named: OutcomeWithin | str, design: Statistics, cells: Path) -> list[Row]:
+    """The plan of a value of whole sections, or why there is none."""
+    found = section_value(named, cells, design) if isinstance(named, str) else None
+    if found is None:
+        return []  # statistics.csv says that there is no such column
+    base: Row = {"outcome": found.outcome.column, "within": "", "unit": design.unit}
+    base["test"] = "paired t on unit means" if design.blocks else "t on unit means"
+    df = found.units.height - len(found.groups)
+    if design.blocks or df < 1:
+        why = "blocks of values of sections are not planned" if design.blocks else "too few units"
+        return [base | {"note": f"{why}: nothing to plan with"}]
+    spread = found.units.group_by(design.factors).agg(
+        (pl.col(MEAN).var(ddof=0) * pl.len()).alias("squares")
+    )
+    components = Components(
+        variances={design.unit: float(spread["squares"].sum()) / df},
+        cells=0.0,
+        members={IMAGE: float(found.units["n_images"].cast(pl.Float64).to_numpy().mean())},
+        cells_per_image=float(found.units[COUNTED].sum() / found.units["n_images"].sum()),
+        df=df,
+        paired=False,
+    )
+    return [base | row for row in _rows(components, _mean(found, design))]
 
 
 def components_of(

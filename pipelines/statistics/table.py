@@ -20,6 +20,7 @@ from pipelines.statistics.moments import COUNTED, Outcome, kind_of
 from pipelines.statistics.regated import regated
 from pipelines.statistics.results import TestResult
 from pipelines.statistics.unit_means import Units
+from pipelines.statistics.unit_values import section_value
 from pipelines.study.base import Scalar
 from pipelines.study.messages import nearest
 from pipelines.study.model import OutcomeWithin, Statistics, Study
@@ -47,7 +48,8 @@ MODELS = (
     "Breslow 1984, Patterson & Thompson 1971"
 )
 STATISTICS_COLUMNS = (
-    _text("outcome", "Column of tables/cells.parquet that is compared."),
+    _text("outcome", "Column of tables/cells.parquet, or of zonation.csv or densities.csv, that is "
+          "compared."),
     _text("within", "Cells that count; empty for all."),
     _text("contrast", "First level minus reference; the factors, in an omnibus test."),
     _text("role", "primary: test of unit means; beside: model of the cells, for comparison; "
@@ -127,11 +129,15 @@ def _outcome_rows(
     named: OutcomeWithin | str, study: Study, design: Statistics, cells: Path
 ) -> list[Row]:
     outcome = find_outcome(named, cells)
-    if isinstance(outcome, str):
+    if isinstance(outcome, Outcome):
+        measured = measure(outcome, design, cells, study.exclude.flags)
+    else:
         column = named if isinstance(named, str) else named.of
-        nothing = TestResult("", note=outcome)
-        return [{"outcome": column, "unit": design.unit, "role": "primary"} | _numbers(nothing)]
-    measured = measure(outcome, design, cells, study.exclude.flags)
+        of_units = section_value(column, cells, design) if isinstance(named, str) else None
+        if of_units is None:
+            nothing = TestResult("", note=outcome)
+            return [{"outcome": column, "unit": design.unit, "role": "primary"} | _numbers(nothing)]
+        measured, outcome = of_units, of_units.outcome
     base: Row = {"outcome": outcome.column, "within": outcome.subset, "unit": design.unit}
     if not measured.groups:
         nothing = TestResult("", note="no cell has a value: no test")
@@ -165,6 +171,8 @@ def _comparison_rows(
 ) -> list[Row]:
     """Test and model of every comparison; `positive` is what `regated` gives, if anything."""
     units = units_of(measured, design)
+    if measured.images.is_empty():
+        return _of_units(measured, units, design)
     components = variance_components(measured, design)
     icc = nan if isinstance(components, str) else components.icc
     model = cell_model(measured, design, components)
@@ -188,6 +196,16 @@ def _unit_test(measured: Measured, units: Units, positive: Floats | str | None) 
     cells = measured.units[COUNTED].to_numpy()
     fractions = positive if isinstance(positive, str) else positive / cells
     return lambda weights: unit_fractions.compare_gated(units, weights, fractions)
+
+
+def _of_units(measured: Measured, units: Units, design: Statistics) -> list[Row]:
+    """Comparisons of what has one value a unit: no cells, no model of cells."""
+    rows: list[Row] = []
+    for comparison in comparisons(design, measured.groups):
+        result = unit_means.compare(units, comparison.weights(measured.groups))
+        sides = _sides(comparison, measured, design)
+        rows.append({"contrast": comparison.name, "role": "primary"} | sides | _numbers(result))
+    return rows
 
 
 def _sides(comparison: Comparison, measured: Measured, design: Statistics) -> Row:

@@ -24,6 +24,7 @@ from pipelines.study.settings import Chromatin, Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
 from pipelines.study.spots import Spots
 from pipelines.study.stacks import check_stacks
+from pipelines.study.tissue_check import tissue_problems
 from pipelines.study.transcripts_check import transcript_problems
 from segmentation.catalogue import known_model_names
 
@@ -89,6 +90,7 @@ def check_study(path: Path, *, among: frozenset[str] | None = None) -> Checked:
     problems += reporter_problems(study, samples, controls)
     problems += neighbours_problems(study)
     problems += transcript_problems(study, samples, folder)
+    problems += tissue_problems(study, samples, folder)
     opened = _opened(study, (*samples.rows, *controls.rows))
     problems += _image_problems(opened)
     slides = frozenset(

@@ -89,8 +89,9 @@ class Statistics(Settings):
     random: tuple[str, ...] = ()
     """Sample columns of levels nested in the unit, e.g. clone."""
     outcomes: tuple[str | OutcomeWithin, ...] = ()
-    """What is compared: columns of the cells table, in all cells or within some. Without any, every
-    positivity rule of the study."""
+    """What is compared: columns of the cells table, in all cells or within some, or columns of
+    zonation.csv and densities.csv, which have one value a unit. Without any, every positivity rule
+    of the study."""
     contrasts: tuple[Contrast, ...] = ()
     """Comparisons that were planned; without any, every level against the reference of its factor
     (every pair, where it has none) within each combination of the other factors."""

@@ -9,10 +9,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipelines.study.base import ChannelName, Lengths, NonNegative, Positive, Scalar, Settings
+from pipelines.study.density import Density
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.reporters import Reporters
 from pipelines.study.spots import Spots
 from pipelines.study.transcripts import Transcripts
+from pipelines.study.zonation import Zonation
 from segmentation.catalogue import known_model_names
 
 Compartment = Literal["nucleus", "cytoplasm", "cell"]
@@ -247,6 +249,8 @@ Measurement = Annotated[
     | Reporters
     | Spots
     | Transcripts
-    | Neighbours,
+    | Neighbours
+    | Zonation
+    | Density,
     Field(discriminator="type"),
 ]

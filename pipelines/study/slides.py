@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import prod
 
 from pipelines.images import Field
+from pipelines.study.density import Density
 from pipelines.study.model import Study
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.problems import Problem, error
@@ -15,6 +16,7 @@ from pipelines.study.settings import (
     Measurement,
     Morphology,
 )
+from pipelines.study.zonation import Zonation
 
 
 def is_slide(image: Field, above_px: int) -> bool:
@@ -31,11 +33,12 @@ def why_not_in_blocks(measurement: Measurement) -> str | None:
     """Why something cannot be measured block by block; None where it can."""
     if isinstance(measurement, Reporters) and measurement.haze:
         return "haze is told from the whole image, which slides are never; leave haze out"
-    if isinstance(measurement, Morphology | Intensity | Chromatin | Reporters | Neighbours):
+    in_blocks = Morphology | Intensity | Chromatin | Reporters
+    if isinstance(measurement, in_blocks | Neighbours | Zonation | Density):
         return None
     return (
         f"{measurement.type} is not measured on slides, only morphology, intensity, chromatin, "
-        "reporters and neighbours"
+        "reporters, neighbours, zonation and density"
     )
 
 

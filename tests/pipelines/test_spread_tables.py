@@ -10,7 +10,8 @@ from pipelines.report.data import read_run
 from pipelines.report.spread import spread_figures
 from pipelines.run.cohort import Cohort
 from pipelines.run.layout import Layout
-from pipelines.run.spread import chosen, spread_rows
+from pipelines.run.spread import spread_rows
+from pipelines.run.spread_choice import chosen
 from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
 from pipelines.simulate.tissue import TissueSettings, simulate_tissue
 from pipelines.study.model import parse_study
@@ -106,6 +107,16 @@ def test_an_animal_without_sources_is_a_row_that_says_so(tables):
     assert bare["difference"][0] is None
 
 
+def test_pairs_are_told_from_the_unevenness_of_the_tissue(tables):
+    _, rings = tables
+    mine = rings.filter(pl.col("animal") == "V1", pl.col("to_um").is_not_nan())
+    ratio = (mine["pair_correlation"] / mine["pair_correlation_of_all"]).to_list()
+    assert ratio[2] > 1.15
+    assert ratio[2] > ratio[4]
+    assert mine["source_within_fraction"].is_sorted()
+    assert mine["cross_k_um2"].is_sorted()
+
+
 def test_rings_share_out_the_responders(tables):
     spread, rings = tables
     mine = rings.filter(pl.col("animal") == "V1")
@@ -148,10 +159,13 @@ def test_the_report_draws_the_rings_and_says_them_in_words(tables, tmp_path):
 @pytest.mark.slow
 def test_a_run_leaves_both_tables_and_asks_anew_without_measuring_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.run.image.segment_field", lambda *_: grid_labels())
-    path, _ = write_reporter_study(tmp_path, more="statistics: {unit: animal, factors: [dox]}")
+    design = "{unit: animal, factors: [dox], outcomes: [secondary_per_mm2]}"
+    path, truth = write_reporter_study(tmp_path, more=f"statistics: {design}")
     asked = (
         "  - {type: neighbours, source: {reporter_class: [primary, double]}, "
         "response: reporter_class_secondary, rings_um: [0, 20, 40], contact_um: 10, shifts: 19}\n"
+        "  - {type: density, name: secondary, cells: {reporter_class: secondary}, "
+        "sums: [cell_area_um2]}\n"
     )
     before, after = path.read_text().split("statistics:")
     path.write_text(f"{before}{asked}statistics:{after}")
@@ -162,6 +176,8 @@ def test_a_run_leaves_both_tables_and_asks_anew_without_measuring_anew(tmp_path,
     assert {row["animal"] for row in units} == {f"A{k}{i}" for k in ("no", "dox") for i in range(4)}
     assert [row["dox"] for row in spread if row["level"] == "group"]
     assert {row["contact"] for row in rings} == {"True", "False"}
+    _check_distances(pl.read_parquet(layout.cells))
+    _check_densities(layout, truth)
     defined = {r["column"] for r in read_csv(layout.table("columns")) if r["table"] == "spread"}
     assert defined == set(spread[0])
     measured = times(tmp_path / "out" / "parts")
@@ -170,6 +186,36 @@ def test_a_run_leaves_both_tables_and_asks_anew_without_measuring_anew(tmp_path,
     assert times(tmp_path / "out" / "parts") == measured
     assert {row["n_shifts"] for row in read_csv(layout.table("spread"))} == {"39"}
     assert "Spread" in layout.report.read_text(encoding="utf-8")
+
+
+def _check_distances(cells):
+    """Cells lie 15 µm apart in rows of five, each image's sources as its classes say."""
+    image = cells.filter(pl.col("image_id") == "dox0").sort("cell_id")
+    places = np.column_stack(np.divmod(np.arange(25), 5)) * 15.0
+    source = image["reporter_class"].is_in(["primary", "double"]).to_numpy()
+    apart = np.linalg.norm(places[:, None] - places[None, source], axis=2)
+    apart[apart == 0] = np.inf
+    assert image["spread_source_distance_um"].to_numpy() == pytest.approx(apart.min(axis=1), abs=1)
+    assert image["spread_source_distance_certain"].any()
+    none = cells.filter(pl.col("dox") == "no")
+    assert none["spread_source_distance_um"].null_count() >= 0.9 * none.height
+
+
+def _check_densities(layout, truth):
+    rows = {r["image_id"]: r for r in read_csv(layout.table("densities"))}
+    found = rows["dox0"]
+    # The image of 75 µm is full of cells 15 µm apart.
+    assert float(found["image_mm2"]) == pytest.approx(75**2 / 1e6)
+    assert float(found["tissue_mm2"]) == pytest.approx(75**2 / 1e6, rel=0.15)
+    assert abs(int(found["secondary_n"]) - truth["dox0"].count("secondary")) <= 1
+    per_mm2 = int(found["secondary_n"]) / float(found["tissue_mm2"])
+    assert float(found["secondary_per_mm2"]) == pytest.approx(per_mm2)
+    assert float(found["secondary_cell_area_um2_n"]) > 0
+    tests = [r for r in read_csv(layout.table("statistics")) if r["role"] == "primary"]
+    assert [(r["outcome"], r["n_units"], r["note"]) for r in tests] == [
+        ("secondary_per_mm2", "4", "")
+    ]
+    assert float(tests[0]["p"]) < 0.01
 
 
 STUDY = """
