@@ -19,7 +19,7 @@ NAMED = {
 
 
 def test_each_assay_has_an_example():
-    assert {"beta_gal", "foci", "reporters", "tissue", "hybiss"} <= set(NAMED.values())
+    assert {"beta_gal", "foci", "reporters", "tissue", "rna", "hybiss"} <= set(NAMED.values())
 
 
 @pytest.mark.slow
