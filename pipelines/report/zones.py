@@ -129,6 +129,7 @@ def _draw(axes: Axes, section: pl.DataFrame, colors: dict[str, str]) -> None:
 def _words(cells: pl.DataFrame, zones: list[str]) -> str:
     parts = []
     for section in cells.partition_by("_unit", maintain_order=True):
-        shares = [f"{readable(z)} {100 * (section['zone'] == z).mean():.0f} %" for z in zones]
+        found = section["zone"].to_numpy()
+        shares = [f"{readable(z)} {100 * (found == z).mean():.0f} %" for z in zones]
         parts.append(f"{section['_unit'][0]}: {', '.join(shares)}")
     return f"Maps of zones. {'; '.join(parts)}."

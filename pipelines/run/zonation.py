@@ -78,13 +78,18 @@ def settle_zones(checked: Checked, parts: Sequence[Part]) -> Zoned:
     if settings is None or not parts:
         return Zoned(list(parts))
     _check(parts[0].names, settings)
-    laid = [_lay_out(part, settings, study.exclude.flags) for part in parts]
     units = unit_columns(study, checked.samples) or ("image_id",)
-    owners = [_owner(part, units) for part in parts]
-    references = _references(laid, owners, settings)
+    chosen = {row.image_id for row in selected((p.row for p in parts), settings.reference)}
+    mine = [part for part in parts if part.image_id in chosen]
+    references = _references(
+        [_lay_out(part, settings, study.exclude.flags) for part in mine],
+        [_owner(part, units) for part in mine],
+    )
     landmarks = read_landmarks(settings, checked.path.resolve().parent)
     found, rows = [], []
-    for section, owner in zip(laid, owners, strict=True):
+    for part in parts:
+        # Laid out one at a time: the neighbours of a slide's million cells fill half a GB.
+        section, owner = _lay_out(part, settings, study.exclude.flags), _owner(part, units)
         reference, source = references.get(owner, references[()])
         zones = measure_section(
             section.values,
@@ -94,9 +99,9 @@ def settle_zones(checked: Checked, parts: Sequence[Part]) -> Zoned:
             _axis(section, settings, landmarks),
             settings.seed,
         )
-        found.append(section.part.adding(_columns(zones, section.used, settings)))
+        found.append(part.adding(_columns(zones, section.used, settings)))
         names = dict(zip(units, owner, strict=True))
-        row: Row = {"image_id": section.part.image_id, **names, "n_cells": int(section.used.sum())}
+        row: Row = {"image_id": part.image_id, **names, "n_cells": int(section.used.sum())}
         rows.append(
             row | _row(zones, reference, references[()][0], settings) | {"reference": source}
         )
@@ -170,16 +175,13 @@ def _owner(part: Part, units: Sequence[str]) -> tuple[object, ...]:
 
 
 def _references(
-    laid: Sequence[_Laid], owners: Sequence[Hashable], settings: Zonation
+    laid: Sequence[_Laid], owners: Sequence[Hashable]
 ) -> dict[Hashable, tuple[Reference, str]]:
     """Owner -> reference and where it is from; under () that of all reference images."""
-    rows = selected([section.part.row for section in laid], settings.reference)
-    chosen = {row.image_id for row in rows}
-    mine = [(s, o) for s, o in zip(laid, owners, strict=True) if s.part.image_id in chosen]
-    sections = [(s.values, s.around) for s, _ in mine]
+    sections = [(section.values, section.around) for section in laid]
     try:
         every = learn_reference(sections)
-        each = learn_left_out(sections, [o for _, o in mine])
+        each = learn_left_out(sections, owners)
     except MeasurementError as problem:
         raise StudyError(f"measurements.zonation.reference: {problem} {KEPT}") from problem
     alone = "its own: no other reference unit" if len(each) == 1 else "the other reference units"
@@ -204,10 +206,10 @@ def _columns(zones: SectionZones, used: np.ndarray, settings: Zonation) -> Measu
     named = np.array([*names, "unassigned"])
     found = zones.zones
 
-    def spread(values: np.ndarray) -> np.ma.MaskedArray:
-        filled = np.ma.masked_all(used.size, dtype=values.dtype)
+    def spread(values: np.ndarray) -> np.ndarray:
+        filled = np.zeros(used.size, dtype=values.dtype)
         filled[used] = values
-        return filled
+        return np.ma.masked_array(filled, mask=~used)
 
     text, score, confidence, *flags = cell_columns(names)
     columns = {

@@ -104,7 +104,7 @@ def simulate_lobule_transcripts(settings: LobuleFieldSettings, seed: int) -> Sim
     found = _photographed(laid, {"dapi": laid.dapi}, settings, seed)
     counts, macrophage = _with_macrophages(laid.tissue.counts[laid.kept], settings, seed)
     genes = (*GENES, *MARKERS)
-    cells = {**laid.truth["cells"], "macrophage": macrophage}
+    cells: dict[str, NDArray[np.generic]] = {**laid.truth["cells"], "macrophage": macrophage}
     cells |= {gene.lower(): counts[:, k] for k, gene in enumerate(genes)}
     table = _transcripts(laid, counts, genes, settings, part_rng(seed, "transcripts"))
     return replace(found, truth={**found.truth, "cells": cells}, inputs={"transcripts": table})

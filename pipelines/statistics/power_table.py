@@ -121,11 +121,12 @@ def _of_sections(named: OutcomeWithin | str, design: Statistics, cells: Path) ->
     spread = found.units.group_by(design.factors).agg(
         (pl.col(MEAN).var(ddof=0) * pl.len()).alias("squares")
     )
+    n_images = found.units["n_images"].to_numpy()
     components = Components(
-        variances={design.unit: float(spread["squares"].sum()) / df},
+        variances={design.unit: float(spread["squares"].to_numpy().sum()) / df},
         cells=0.0,
-        members={IMAGE: float(found.units["n_images"].cast(pl.Float64).to_numpy().mean())},
-        cells_per_image=float(found.units[COUNTED].sum() / found.units["n_images"].sum()),
+        members={IMAGE: float(n_images.mean())},
+        cells_per_image=float(found.units[COUNTED].to_numpy().sum() / n_images.sum()),
         df=df,
         paired=False,
     )

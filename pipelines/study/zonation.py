@@ -52,7 +52,8 @@ class Zonation(Settings):
         return self
 
     @property
-    def three(self) -> tuple[tuple[str, Genes | tuple[()]], ...]:
+    def three(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Names and columns of the first, middle and last zone; a middle one may have none."""
-        (first, *middle, last) = self.zones.items()
-        return (first, *(middle or [(BETWEEN, ())]), last)
+        first, *middle, last = self.zones.items()
+        between: list[tuple[str, tuple[str, ...]]] = middle or [(BETWEEN, ())]
+        return (first, *between, last)
