@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.report.data import RunData
+from pipelines.report.methods_tissue import tissue_sentence
 
 Settings = Mapping[str, Any]
 TESTS = (
@@ -126,7 +127,7 @@ def _measurement(settings: Settings) -> str:
             )
             return f"Reporters {channels} were measured in every cell{unmixed}."
         case _:
-            return ""
+            return tissue_sentence(settings)
 
 
 def _foci_threshold(threshold: object) -> str:

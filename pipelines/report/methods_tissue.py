@@ -1,0 +1,76 @@
+"""Methods as text for a paper: zones, densities and spread."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Settings = Mapping[str, Any]
+
+
+def tissue_sentence(settings: Settings) -> str:
+    """What one measurement of tissue did; empty for any other.
+
+    Args:
+        settings: of the measurement, from provenance.json.
+    """
+    match settings.get("type"):
+        case "zonation":
+            return _zonation(settings)
+        case "density":
+            return _density(settings)
+        case "neighbours":
+            return _spread(settings)
+        case _:
+            return ""
+
+
+def _zonation(settings: Settings) -> str:
+    zones = [(name, " + ".join(of)) for name, of in (settings.get("zones") or {}).items()]
+    if len(zones) < 2:
+        return ""
+    named = ", ".join(f"{name} ({of})" for name, of in zones)
+    first, last = zones[0][0], zones[-1][0]
+    least = (
+        f"{settings.get('least_counts'):g} counts"
+        if settings.get("values") == "counts"
+        else f"{settings.get('least_share'):g} of the reference's strong level"
+    )
+    return (
+        f"Cells were assigned to the zones {named} by s = (a - b) / (a + b), where a and b are "
+        f"what the surroundings of the cell (Gaussian, SD {settings.get('width_um'):g} µm) express of "
+        f"{first} and {last}, each over its 95th percentile in reference images "
+        f"({_selection(settings.get('reference'))}), which also set the cut-offs; each reference "
+        f"unit was measured by the others. Cells with less than {least} around them were left "
+        "without a zone."
+    )
+
+
+def _density(settings: Settings) -> str:
+    area = "of tissue" if settings.get("area") == "tissue" else "of the image"
+    sums = " and ".join(settings.get("sums") or ())
+    more = f", as was the sum of {sums} over them" if sums else ""
+    return (
+        f"Cells with {_selection(settings.get('cells'))} were counted for each mm² {area}{more}; "
+        "the images of a unit were added up."
+    )
+
+
+def _spread(settings: Settings) -> str:
+    contact = settings.get("contact_um")
+    near = f"{contact:g} µm" if contact else "twice the distance of neighbouring cells"
+    among = settings.get("among")
+    which = f" in cells with {_selection(among)}" if among else ""
+    return (
+        f"Whether {settings.get('response')}{which} depends on the distance from the nearest cell "
+        f"with {_selection(settings.get('source'))} was tested by {settings.get('shifts')} random "
+        f"shifts of the sources within each section (seed {settings.get('seed')}), cells nearer "
+        f"than {near} left out; one estimate a unit."
+    )
+
+
+def _selection(selection: object) -> str:
+    if not isinstance(selection, dict):
+        return ""
+    return ", ".join(
+        f"{name} {' or '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in selection.items()
+    )
