@@ -34,12 +34,13 @@ def _zonation(settings: Settings) -> str:
         if settings.get("values") == "counts"
         else f"{settings.get('least_share'):g} of the reference's strong level"
     )
+    around = f"(Gaussian, SD {settings.get('width_um'):g} µm)"
     return (
         f"Cells were assigned to the zones {named} by s = (a - b) / (a + b), where a and b are "
-        f"what the surroundings of the cell (Gaussian, SD {settings.get('width_um'):g} µm) express of "
-        f"{first} and {last}, each over its 95th percentile in reference images "
-        f"({_selection(settings.get('reference'))}), which also set the cut-offs; each reference "
-        f"unit was measured by the others. Cells with less than {least} around them were left "
+        f"what the surroundings of the cell {around} express of {first} and {last}, each over its "
+        f"95th percentile in reference images ({_selection(settings.get('reference'))}), which "
+        "also set the cut-offs; each reference unit was measured by the others. Cells with less "
+        f"than {least} around them were left "
         "without a zone."
     )
 
