@@ -127,7 +127,7 @@ def _lay_out(settings: LobuleFieldSettings, seed: int) -> _Laid:
     scene = Field(height=size, width=size, pixel_size_um=settings.pixel_size_um)
     places = tissue.positions_um / settings.pixel_size_um
     nuclei, labels, kept = put_nuclei(settings.nuclei, scene, places, seed)
-    cells = expand_labels(labels, REACH_UM / settings.pixel_size_um).astype(np.uint32)
+    cells = _grown(labels, REACH_UM / settings.pixel_size_um)
     levels = np.array([log_normal(1, 0.12, part_rng(seed, "staining", n.index)) for n in nuclei])
     view = View(settings.optics, 461.0, binds_dna=True)
     dapi = paint_nuclei(nuclei, settings.nuclei, scene, view, settings.dapi_e * levels, seed)
@@ -137,6 +137,11 @@ def _lay_out(settings: LobuleFieldSettings, seed: int) -> _Laid:
         "veins": _veins_table(tissue, settings.lobules.side_um),
     }
     return _Laid(tissue, kept, labels, cells, dapi, truth)
+
+
+def _grown(labels: NDArray[np.uint32], reach_px: float) -> NDArray[np.uint32]:
+    grown: NDArray[np.uint32] = expand_labels(labels, reach_px)  # type: ignore[no-untyped-call]
+    return grown.astype(np.uint32)
 
 
 def _photographed(

@@ -57,22 +57,26 @@ def lobule_images(
 
 def lobule_study() -> dict[str, object]:
     """Zones by the light of proteins in the cells."""
-    intensity = {"type": "intensity", "compartments": ["cell"], "background": "field"}
+    intensity: dict[str, object] = {
+        "type": "intensity",
+        "compartments": ["cell"],
+        "background": "field",
+    }
     channels = [gene.lower() for gene in GENES]
-    measured = [{**intensity, "channel": channel} for channel in channels]
+    measured: list[dict[str, object]] = [{**intensity, "channel": c} for c in channels]
     names = [f"{channel}_cell_mean_above_background" for channel in channels]
     return _study({"dapi": "dapi", **{c: c for c in channels}}, measured, names, "intensity")
 
 
 def hybiss_study() -> dict[str, object]:
     """Zones by decoded transcripts in the cells, and macrophages by theirs."""
-    measured = {
+    measured: dict[str, object] = {
         "type": "transcripts",
         "table": "transcripts/{image_id}.csv",
         "unit": "um",
         "genes": [*GENES, *MARKERS],
     }
-    macrophages = {
+    macrophages: dict[str, object] = {
         "type": "density",
         "name": "macrophages",
         "cells": {"macrophage_positive": True},
