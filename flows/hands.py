@@ -153,7 +153,7 @@ def open_hands(compute: Compute, how: How) -> Iterator[Hands]:
 
 def _dask_runner(address: str) -> TaskRunner[Any]:
     try:
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise StudyError(
             "how.dask needs the package prefect-dask: pip install 'senescope[dask]'"
