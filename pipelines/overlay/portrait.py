@@ -12,6 +12,8 @@ from pipelines.overlay.picture import ON_BRIGHT, ON_DARK
 
 SIDE = 112
 LIMITS = (1.0, 99.5)
+OUTSIDE = 0.3
+"""Grey of what lies outside the image: neither black nor white, which pixels can be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +24,7 @@ class Window:
         plane: (h, w), or (h, w, 3) for a brightfield picture; any real dtype.
         cell: (h, w), True in the cell.
         offset: rows and columns that the image lacks above and left of the window.
-        side: edge of the whole window in px; what the image lacks of it is shown black.
+        side: edge of the whole window in px; what the image lacks of it is shown grey.
     """
 
     plane: NDArray[Any]
@@ -32,7 +34,10 @@ class Window:
 
 
 def common_limits(windows: list[Window]) -> tuple[float, float]:
-    """Grey values to show as black and white in all windows alike: 1st and 99.5th percentile."""
+    """Grey values to show as black and white in all windows alike: 1st and 99.5th percentile.
+
+    Colours are shown from 0, which keeps their hue.
+    """
     if not windows:
         return 0.0, 0.0
     values = np.concatenate([np.asarray(w.plane, dtype=np.float64).ravel() for w in windows])
@@ -40,7 +45,7 @@ def common_limits(windows: list[Window]) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 0.0
     low, high = np.percentile(finite, LIMITS)
-    return float(low), float(high)
+    return (0.0 if windows[0].plane.ndim == 3 else float(low)), float(high)
 
 
 def draw_portrait(window: Window, limits: tuple[float, float]) -> Picture:
@@ -48,14 +53,13 @@ def draw_portrait(window: Window, limits: tuple[float, float]) -> Picture:
 
     Args:
         window: the pixels.
-        limits: grey values shown as black and white; a picture of three colours is not stretched
-            but for its brightest value.
+        limits: values shown as black and white.
     """
     colours = window.plane.ndim == 3
-    low, high = (0.0, limits[1]) if colours else limits
+    low, high = limits
     shown = np.nan_to_num(np.asarray(window.plane, dtype=np.float64), nan=low)
     unit = np.clip((shown - low) / (high - low), 0, 1) if high > low else np.zeros_like(shown)
-    rgb = np.zeros((window.side, window.side, 3))
+    rgb = np.full((window.side, window.side, 3), OUTSIDE)
     cell = np.zeros((window.side, window.side), dtype=bool)
     top, left = window.offset
     bottom, right = top + shown.shape[0], left + shown.shape[1]

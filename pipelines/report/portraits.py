@@ -102,7 +102,7 @@ def _group_name(run: RunData, group: str) -> str:
 def _note(row: Mapping[str, str]) -> str:
     side, low, high = (format_number(_number(row[name])) for name in ("side", "low", "high"))
     return (
-        f"Channel {row['channel']}, grey values {low} (black) to {high} (white) in all pictures, "
+        f"Channel {row['channel']}, values {low} (black) to {high} (white) in all pictures, "
         f"which are {side} {row['unit']} wide."
     )
 

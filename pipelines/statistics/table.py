@@ -193,9 +193,9 @@ def _unit_test(measured: Measured, units: Units, positive: Floats | str | None) 
         return lambda weights: unit_means.compare(units, weights)
     if positive is None:
         return lambda weights: unit_fractions.compare(units, weights)
-    cells = measured.units[COUNTED].to_numpy()
+    cells = measured.units[COUNTED].to_numpy().astype(np.float64)
     fractions = positive if isinstance(positive, str) else positive / cells
-    return lambda weights: unit_fractions.compare_gated(units, weights, fractions)
+    return lambda weights: unit_fractions.compare_gated(units, weights, cells, fractions)
 
 
 def _of_units(measured: Measured, units: Units, design: Statistics) -> list[Row]:

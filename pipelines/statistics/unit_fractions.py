@@ -73,7 +73,9 @@ def compare(units: Units, weights: Sequence[float]) -> TestResult:
     )
 
 
-def compare_gated(units: Units, weights: Sequence[float], refolded: Floats | str) -> TestResult:
+def compare_gated(
+    units: Units, weights: Sequence[float], cells: Floats, refolded: Floats | str
+) -> TestResult:
     """Estimate and test the difference of two sides' mean fractions, the gate's error within.
 
     Each unit, or whole block, is left out of the means and of the gate at once (see `regated`);
@@ -87,6 +89,8 @@ def compare_gated(units: Units, weights: Sequence[float], refolded: Floats | str
     Args:
         units: fractions from 0 to 1.
         weights: of each group's mean: positive on the first side, negative on the reference's.
+        cells: of each unit. A side without any positive cell is taken to have half a one, or, with
+            positive cells alone, half a negative one (Haldane 1956, Ann. Hum. Genet. 20:309).
         refolded: fractions (folds, units) with each fold left out of the gate; or in words why
             there are none, which is noted beside a test that takes the gate as given.
     """
@@ -95,7 +99,9 @@ def compare_gated(units: Units, weights: Sequence[float], refolded: Floats | str
         return plain
     if isinstance(refolded, str):
         return _taking_the_gate_as_given(plain, refolded)
-    return (_paired if units.blocks is not None else _unpaired)(units, weights, refolded, plain)
+    if units.blocks is not None:
+        return _paired(units, weights, refolded, plain)
+    return _unpaired(units, weights, cells, refolded, plain)
 
 
 def _taking_the_gate_as_given(plain: TestResult, why: str) -> TestResult:
@@ -103,13 +109,17 @@ def _taking_the_gate_as_given(plain: TestResult, why: str) -> TestResult:
 
 
 def _unpaired(
-    units: Units, weights: Sequence[float], refolded: Floats, plain: TestResult
+    units: Units,
+    weights: Sequence[float],
+    cells: Floats,
+    refolded: Floats,
+    plain: TestResult,
 ) -> TestResult:
     design = Design.of(units.groups, None, units.names)
     sides = np.array([np.maximum(weights, 0.0), np.maximum(np.negative(weights), 0.0)])
     means = sides @ _group_means(units, units.values, np.ones(units.values.size, dtype=bool))
-    if means.min() <= 0 or means.max() >= 1:
-        return _taking_the_gate_as_given(plain, "a side has no or only positive cells")
+    half = 0.5 / (design.matrix @ (sides > 0).T).T.dot(cells)
+    means = np.clip(means, half, 1 - half)
     left_out = [
         sides @ _group_means(units, values, kept)
         for values, kept in zip(refolded, design.folds, strict=True)

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from pipelines.labels_store import read_labels, write_labels
-from pipelines.overlay.portrait import SIDE, Window, common_limits, draw_portrait
+from pipelines.overlay.portrait import OUTSIDE, SIDE, Window, common_limits, draw_portrait
 from pipelines.report.data import read_run
 from pipelines.report.page import build_report
 from pipelines.report.portraits import portrait_strips
@@ -131,13 +131,13 @@ def test_pixels_are_those_of_the_cell_with_one_contrast_for_all(seen):
     assert (found["young", 43] == found["old", 43]).all()
 
 
-def test_what_the_image_lacks_is_black(seen):
+def test_what_the_image_lacks_is_grey(seen):
     checked, layout = seen
     draw_portraits(checked, layout)
     found, table = portraits(layout)
     # Cell 1 lies in the corner; its window of 11 px (1.35 x 8 px) starts 2 px outside.
     assert table["side"][0] == pytest.approx(1.35 * 4)
-    assert not found["young", 1][: SIDE // 11, : SIDE // 11].any()
+    assert (found["young", 1][: SIDE // 11, : SIDE // 11] == int(255 * OUTSIDE)).all()
 
 
 def test_pictures_that_are_there_are_not_drawn_again(seen):
@@ -225,7 +225,8 @@ def test_contrast_of_windows_without_a_value_and_of_colours():
     assert not draw_portrait(window, (0.0, 0.0)).any()
     colours = np.full((4, 4, 3), (200, 100, 50), np.uint8)
     window = Window(colours, np.zeros((4, 4), bool), (0, 0), 4)
-    assert draw_portrait(window, (50.0, 255.0))[0, 0] == pytest.approx([200, 100, 50], abs=1)
+    assert common_limits([window])[0] == 0
+    assert draw_portrait(window, (0.0, 255.0))[0, 0] == pytest.approx([200, 100, 50], abs=1)
 
 
 def test_labels_are_read_in_a_box(seen):

@@ -146,6 +146,9 @@ def test_where_no_unit_can_be_left_out_the_row_says_so(tmp_path, change, why):
     assert np.isfinite(primary["p"])
 
 
+CELLS = np.full(20, 100.0)
+
+
 def units(first, second, blocks=None):
     values = np.array([*second, *first])
     groups = np.repeat([0, 1], [len(second), len(first)])
@@ -155,7 +158,7 @@ def units(first, second, blocks=None):
 def test_without_an_error_of_the_gate_it_is_welchs_t_of_logits():
     first, second = np.array([0.3, 0.42, 0.25, 0.5]), np.array([0.05, 0.1, 0.08])
     given = units(first, second)
-    found = compare_gated(given, [-1, 1], np.tile(given.values, (7, 1)))
+    found = compare_gated(given, [-1, 1], CELLS[:7], np.tile(given.values, (7, 1)))
     parts = [v.var(ddof=1) / v.size / (v.mean() * (1 - v.mean())) ** 2 for v in (first, second)]
     logits = [np.log(v.mean() / (1 - v.mean())) for v in (first, second)]
     assert found.statistic == pytest.approx((logits[0] - logits[1]) / np.sqrt(sum(parts)))
@@ -167,7 +170,7 @@ def test_without_an_error_of_the_gate_it_is_welchs_t_of_logits():
 def test_without_an_error_of_the_gate_pairs_are_the_paired_t():
     rng = np.random.default_rng(3)
     given = units(rng.uniform(0.1, 0.6, 5), rng.uniform(0.02, 0.2, 5), np.tile(np.arange(5), 2))
-    found = compare_gated(given, [-1, 1], np.tile(given.values, (5, 1)))
+    found = compare_gated(given, [-1, 1], CELLS[:10], np.tile(given.values, (5, 1)))
     expected = stats.ttest_rel(given.of(1), given.of(0))
     assert (found.statistic, found.p) == pytest.approx((expected.statistic, expected.pvalue))
 
@@ -177,6 +180,22 @@ def test_the_interval_says_what_p_says_and_stays_within_bounds(seed):
     rng = np.random.default_rng(seed)
     given = units(rng.beta(2, 8, 5), rng.beta(1, 12, 6))
     noise = rng.normal(0, 0.02, (11, 1)) * (given.groups == 1)
-    found = compare_gated(given, [-1, 1], np.clip(given.values + noise, 0, 1))
+    found = compare_gated(given, [-1, 1], CELLS[:11], np.clip(given.values + noise, 0, 1))
     assert -1 <= found.ci_low < found.estimate < found.ci_high <= 1
     assert (found.ci_low > 0 or found.ci_high < 0) == (found.p < 0.05)
+
+
+def test_a_side_without_positive_cells_has_half_a_one():
+    first, second = np.zeros(3), np.array([0.05, 0.1, 0.08])
+    given = units(first, second)
+    refolded = np.tile(given.values, (6, 1))
+    refolded[0, 3:] = 0.01
+    found = compare_gated(given, [-1, 1], CELLS[:6], refolded)
+    half, mean = 0.5 / 300, second.mean()
+    difference = np.log(half / (1 - half)) - np.log(mean / (1 - mean))
+    # Left out one at a time: of the reference the first moves the gate, of the others none does.
+    left_out = np.array([np.delete(second, i).mean() for i in range(3)]) / (mean * (1 - mean))
+    moved = np.array([0.01, 0, 0]) / (half * (1 - half)) - left_out
+    variance = 2 / 3 * ((moved - moved.mean()) ** 2).sum()
+    assert found.test == GATED
+    assert found.statistic == pytest.approx(difference / np.sqrt(variance))
