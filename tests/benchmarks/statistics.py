@@ -15,6 +15,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,10 @@ PLANS = (
 )
 
 
-def study_of(plan: Plan) -> str:
+OUTCOMES = ("intensity", "foci", "marker_positive")
+
+
+def study_of(plan: Plan, outcomes: Sequence[str]) -> str:
     """The study file of a design."""
     blocks = "  blocks: litter\n" if plan.paired else ""
     random = "  random: [clone]\n" if plan.clones > 1 else ""
@@ -76,7 +80,7 @@ def study_of(plan: Plan) -> str:
         f"controls: {{{reference}}}}}\n"
         f"statistics:\n  unit: unit\n  factors: [{', '.join(plan.factors)}]\n{blocks}{random}"
         f"  reference: {{{reference}}}\n"
-        "  outcomes: [intensity, foci, marker_positive]\n  adjust: none\n"
+        f"  outcomes: [{', '.join(outcomes)}]\n  adjust: none\n"
     )
 
 
@@ -185,7 +189,7 @@ def power_curve(studies: int, folder: Path) -> list[tuple[int, float, float, flo
     plan = Plan("two groups", {"genotype": ("healthy", "werner")}, 100)
     path = folder / "cells.parquet"
     write(gated(simulate(plan, np.random.default_rng(7), 0.0), plan), path)
-    design = parse_study(study_of(plan), "study").statistics
+    design = parse_study(study_of(plan, OUTCOMES), "study").statistics
     assert design is not None
     found = components_of(Outcome("intensity", {}, "number"), design, path, ())
     assert not isinstance(found, str)
@@ -210,17 +214,22 @@ def power_curve(studies: int, folder: Path) -> list[tuple[int, float, float, flo
 
 
 def run(
-    plan: Plan, studies: int, seed: int, effect: float, folder: Path
+    plan: Plan,
+    studies: int,
+    seed: int,
+    effect: float,
+    folder: Path,
+    outcomes: Sequence[str] = OUTCOMES,
 ) -> list[dict[str, object]]:
     """All rows of all studies, with the naive p beside."""
-    study = parse_study(study_of(plan), "study")
+    study = parse_study(study_of(plan, outcomes), "study")
     path = folder / "cells.parquet"
     found = []
     for number in range(studies):
         rng = np.random.default_rng([seed, number])
         cells = gated(simulate(plan, rng, effect), plan)
         write(cells, path)
-        naive = {c: cells_as_n(cells, plan, c) for c in ("intensity", "foci", "marker_positive")}
+        naive = {c: cells_as_n(cells, plan, c) for c in outcomes}
         rows = statistics_rows(study, path)
         found += [row | {"naive_p": naive[str(row["outcome"])]} for row in rows]
     return found
@@ -234,6 +243,7 @@ def main() -> None:
         "--effect-studies", type=int, default=500, help="with an effect, of each design"
     )
     parser.add_argument("--power-studies", type=int, default=500, help="studies a point of power")
+    parser.add_argument("--outcomes", nargs="+", default=OUTCOMES, choices=OUTCOMES)
     options = parser.parse_args()
     started = time.perf_counter()
     each = -(-options.studies // len(PLANS))
@@ -241,7 +251,7 @@ def main() -> None:
     print(f"{each} null studies of each design; share of p < {ALPHA}")
     with tempfile.TemporaryDirectory() as name:
         for index, plan in enumerate(PLANS):
-            rows = run(plan, each, index, 0.0, Path(name))
+            rows = run(plan, each, index, 0.0, Path(name), options.outcomes)
             by: dict[tuple[str, str], list[float]] = defaultdict(list)
             for row in rows:
                 p = float(row["p"])  # type: ignore[arg-type]
@@ -257,7 +267,7 @@ def main() -> None:
         coverage: dict[str, list[bool]] = defaultdict(list)
         for plan in (Plan("two groups of 7", PLANS[0].factors, 7), PLANS[2]):
             inside: dict[tuple[str, str], list[bool]] = defaultdict(list)
-            for row in run(plan, options.effect_studies, 99, EFFECT, Path(name)):
+            for row in run(plan, options.effect_studies, 99, EFFECT, Path(name), options.outcomes):
                 known = truth(row, plan, EFFECT)
                 if known is not None and not np.isnan(float(row["p"])):  # type: ignore[arg-type]
                     held = bool(row["ci_low"] <= known <= row["ci_high"])  # type: ignore[operator]
