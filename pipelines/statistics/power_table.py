@@ -122,8 +122,11 @@ def _of_sections(named: OutcomeWithin | str, design: Statistics, cells: Path) ->
         (pl.col(MEAN).var(ddof=0) * pl.len()).alias("squares")
     )
     n_images = found.units["n_images"].to_numpy()
+    variance = float(spread["squares"].to_numpy().sum()) / df
+    if variance == 0:
+        return [base | {"note": "the units of each group are all equal: nothing to plan with"}]
     components = Components(
-        variances={design.unit: float(spread["squares"].to_numpy().sum()) / df},
+        variances={design.unit: variance},
         cells=0.0,
         members={IMAGE: float(n_images.mean())},
         cells_per_image=float(found.units[COUNTED].to_numpy().sum() / n_images.sum()),
