@@ -5,16 +5,15 @@ was estimated with ν degrees of freedom, the number of maxima above a high leve
 to h (1 + h²/ν)^(-(ν-1)/2), which is h exp(-h²/2) where the SD is known (expected Euler
 characteristic of a t field in the plane, Worsley 1994, Adv Appl Probab 26:13). Texture follows it
 with a scale that differs little from 1. Its high summits are what becomes false foci in nuclei that
-have few or none: beyond 6 the tail of a normal field has a tenth of those that there are. The
-heights of foci are log-normal.
+have few or none: beyond 5.5 a normal field's tail has a fifth of those that there are. The heights
+of foci are log-normal.
 
 Both shapes are the same for all images of a batch and are fitted to all of them together, by
 expectation maximisation; the share of foci is each image's own. The threshold is where a summit is
-as likely the one as the other (local false discovery rate 1/2, Efron 2004, J Am Stat Assoc 99:96):
-there missed foci and false ones nearly balance, so that counts are about right on average, in an
-image with no focus as in one with many; of weak foci more are missed. Pooling matters: with one
-share for all, few foci are found in the midst of many false ones, or many are missed
-(tests/benchmarks/foci.py prints both).
+a focus with a probability of 0.4, a local false discovery rate of 0.6 (Efron 2004, J Am Stat Assoc
+99:96): there missed foci and false ones nearly balance, so that counts are about right on average,
+in an image with no focus as in one with many. Pooling matters: with one share for all, few foci are
+found in the midst of many false ones, or many are missed (tests/benchmarks/foci.py prints both).
 """
 
 from collections.abc import Sequence
@@ -33,14 +32,18 @@ START = 2.2
 LOWEST, HIGHEST = 3.0, 10.0
 # Heights are counted in these bins, 1 % wide; what is higher falls into the last.
 EDGES = np.geomspace(START, 250.0, 474)
-SCALES = np.linspace(0.7, 1.45, 151)
-# ν: even texture has more than 50; what varies within a nucleus has fewer, since the noise around a
-# place is then a poor estimate. With fewer than 20, weak foci would pass for a texture's tail.
-FREEDOMS = 20.0, 50.0, 1000.0
+SCALES = np.linspace(0.5, 1.45, 191)
+# ν: the noise around a place is an estimate, and texture differs within a nucleus. Simulated nuclei
+# without foci say 12 to 15; even texture may be as good as a normal field.
+FREEDOMS = 15.0, 40.0, 1000.0
+# A summit counts as a focus where it is one with this probability. F1 is highest at half of its own
+# highest value (Lipton, Elkan & Narayanaswamy 2014, ECML PKDD 225), 0.8 to 0.9 for weak foci; for
+# bright ones it hardly matters.
+PROBABILITY = 0.4
 WIDTHS = 0.1, 0.8
 # As though so many summits had been seen before, in a usual texture and of usual foci: they steady
 # a single image and weigh nothing in a batch.
-PRIOR_TEXTURE, PRIOR_SCALE, PRIOR_FREEDOM = 50.0, 1.05, 20.0
+PRIOR_TEXTURE, PRIOR_SCALE, PRIOR_FREEDOM = 50.0, 1.0, 15.0
 PRIOR_FOCI, PRIOR_HEIGHT, PRIOR_WIDTH = 5.0, 6.0, 0.3
 PRIOR_SHARE = 0.5, 9.5
 # Summits above are foci to begin with.
@@ -55,7 +58,7 @@ class Parting:
     """Heights of texture and foci in a batch of images.
 
     Attributes:
-        thresholds: one an image, noise SDs: where a summit is as likely texture as a focus.
+        thresholds: one an image, noise SDs: where a summit is a focus with PROBABILITY.
         shares: share of foci among each image's summits above START.
         false_foci: summits of texture above the threshold that each image is expected to have.
         texture_scale: scale of the heights of texture, about 1.
@@ -228,7 +231,7 @@ def _posterior(shares: Floats, texture: Floats, foci: Floats) -> Floats:
 
 
 def _crossing(is_focus: Floats) -> float:
-    """Lowest height above which all summits are rather foci."""
+    """Lowest height above which all summits count as foci."""
     within = (EDGES[:-1] >= LOWEST) & (EDGES[1:] <= HIGHEST)
-    rather_not = np.flatnonzero(within & (is_focus < 0.5))
-    return float(EDGES[rather_not[-1] + 1]) if rather_not.size else LOWEST
+    below = np.flatnonzero(within & (is_focus < PROBABILITY))
+    return float(EDGES[below[-1] + 1]) if below.size else LOWEST
