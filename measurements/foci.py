@@ -35,11 +35,12 @@ from measurements.foci_columns import (
     PAN_NUCLEAR,
     THRESHOLD,
 )
-from measurements.foci_detection import Peaks, find_peaks
+from measurements.foci_detection import Peaks, find_peaks, summits_of
 from measurements.foci_pan_nuclear import is_pan_nuclear, level_and_variation
 from measurements.foci_response import band_pass, mean_noise
+from measurements.foci_scale import Evidence, ImageScale
 from measurements.foci_settings import FociSettings
-from measurements.foci_threshold import Counts
+from measurements.foci_threshold import Counts, count_heights
 from measurements.regions import Floats, Regions, divide
 
 
@@ -114,7 +115,11 @@ class NucleusValues:
 
 
 def measure_peaks(
-    image: NDArray[Any], nuclei: Regions, background: Floats, settings: FociSettings
+    image: NDArray[Any],
+    nuclei: Regions,
+    background: Floats,
+    settings: FociSettings,
+    whole: ImageScale | None = None,
 ) -> Candidates:
     """Find and measure all that may be a focus in one channel.
 
@@ -124,6 +129,7 @@ def measure_peaks(
         background: the channel's background for each nucleus, used to tell which are stained all
             over.
         settings: how foci are found. With a threshold, lower peaks are left out at once.
+        whole: what is known of the larger image that this one was cut out of. Default: it is whole.
 
     Raises:
         MeasurementError: shapes or lengths that do not fit.
@@ -132,8 +138,8 @@ def measure_peaks(
         raise MeasurementError(
             f"Expected one background for each of {len(nuclei)} nuclei, got {background.shape}."
         )
-    response = band_pass(image, nuclei, settings)
-    peaks = find_peaks(response, settings)
+    response = band_pass(image, nuclei, settings, whole)
+    peaks = find_peaks(response, settings, None if whole is None else whole.threshold)
     level, variation = level_and_variation(response, background, settings)
     per_nucleus: dict[Column, NDArray[Any]] = {
         NUCLEUS_ID: nuclei.ids,
@@ -145,6 +151,35 @@ def measure_peaks(
     return Candidates(
         _measure_each(peaks, nuclei), per_nucleus, peaks.all_heights, peaks.threshold, peaks.labels
     )
+
+
+def noise_evidence(
+    image: NDArray[Any], nuclei: Regions, settings: FociSettings, whole: ImageScale
+) -> Evidence:
+    """What each nucleus adds to the first estimate of the noise that `whole` lacks a typical of."""
+    return band_pass(image, nuclei, settings, whole).evidence[-1]
+
+
+def heights_in(
+    image: NDArray[Any],
+    nuclei: Regions,
+    settings: FociSettings,
+    whole: ImageScale,
+    wanted: NDArray[np.bool_],
+) -> Counts:
+    """`foci_threshold.count_heights` of the summits in the wanted ones of the nuclei.
+
+    Args:
+        image: see `measure_peaks`.
+        nuclei: the same.
+        settings: the same.
+        whole: the same, with all of `typical`.
+        wanted: one value a nucleus.
+    """
+    response = band_pass(image, nuclei, settings, whole)
+    summits = summits_of(response, settings)
+    rows = response.index[tuple(summits.at.T)] - 1
+    return count_heights(summits.height[wanted[rows]])
 
 
 def count_foci(

@@ -31,7 +31,8 @@ class Peaks:
     """Peaks of the response that are foci, or that a threshold has yet to tell from texture.
 
     Attributes:
-        places: (n, axes) position of each, sub-pixel, in the order of the image's axes.
+        places: (n, axes) position of each, sub-pixel, in the order of the image's axes, in the
+            larger image where this one was cut out of one.
         row: row of the nucleus in the table of nuclei.
         height: response there, noise SDs.
         contrast: grey value at the peak less the nucleus's level around it.
@@ -96,15 +97,21 @@ def find_foci(image: NDArray[Any], nuclei: Regions, settings: FociSettings) -> P
     return peaks.higher_than(peaks.threshold)
 
 
-def find_peaks(response: Response, settings: FociSettings) -> Peaks:
+def find_peaks(response: Response, settings: FociSettings, threshold: float | None = None) -> Peaks:
     """Summits of the response, with their extent.
 
     Where the settings have a threshold, those above it; else all that a batch's threshold may make
     foci. What is around a peak is measured without the foci of the image's own threshold.
+
+    Args:
+        response: of the image.
+        settings: scale and threshold.
+        threshold: that of the larger image, where this one was cut out of one and the settings
+            have none.
     """
     sigmas = settings.sigmas(response.index.ndim)
     summits = summits_of(response, settings)
-    own = settings.threshold
+    own = threshold if settings.threshold is None else settings.threshold
     if own is None:
         own = parting_height(summits.height)
     floor = LOWEST if settings.threshold is None else settings.threshold
@@ -116,7 +123,7 @@ def find_peaks(response: Response, settings: FociSettings) -> Peaks:
     above, sd = _surroundings(response, is_focus[labels], sigmas, settings)
     contrast = above[where].astype(np.float64)
     return Peaks(
-        places=at + summits.offset[found],
+        places=at + np.array(response.origin) + summits.offset[found],
         row=response.index[where].astype(np.int64) - 1,
         height=summits.height[found],
         contrast=contrast,

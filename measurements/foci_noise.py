@@ -1,8 +1,12 @@
 """Noise of a response around each place of a nucleus, with its foci left out."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from measurements.foci_scale import Evidence, typical_square
 from measurements.foci_settings import FociSettings
 from measurements.foci_smoothing import (
     Image,
@@ -34,9 +38,23 @@ CUT = 2.0
 PRIOR_AREAS = 8.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Around:
+    """How noise is estimated: over which window, and what a nucleus as a whole weighs."""
+
+    members: Members
+    window: Scales
+    prior: float
+
+
 def local_noise(
-    values: Image, index: NDArray[np.int32], n_nuclei: int, sigmas: Scales, settings: FociSettings
-) -> Image:
+    values: Image,
+    index: NDArray[np.int32],
+    n_nuclei: int,
+    sigmas: Scales,
+    settings: FociSettings,
+    typical: Sequence[float] | None = None,
+) -> tuple[Image, list[Evidence]]:
     """SD of the response around each pixel.
 
     The first estimate is from negative responses, which foci hardly make. What stands out of that
@@ -51,24 +69,35 @@ def local_noise(
         n_nuclei: number of nuclei.
         sigmas: SD of a focus along each axis, px.
         settings: scales of the band-pass and of the surroundings.
+        typical: `foci_scale.typical_square` of the larger image, one an estimate; with too few of
+            them, estimates end with the first that lacks one. Default: the nuclei's own.
+
+    Returns:
+        The SD, and what each nucleus added to every estimate.
     """
+    known = [None] * (1 + PASSES) if typical is None else [*typical, None][: 1 + PASSES]
     step = step_for(sigmas)
     thin, sparse = thinned(index, step), thinned_scales(sigmas, step)
-    members = Members.of(thin, n_nuclei)
-    window, prior = scaled(sparse, settings.surroundings), PRIOR_AREAS * _focus_area(sparse)
+    around = _Around(
+        Members.of(thin, n_nuclei),
+        scaled(sparse, settings.surroundings),
+        PRIOR_AREAS * _focus_area(sparse),
+    )
     below = np.minimum(thinned(values, step), 0)
-    noise = _spread(below, below < 0, members, window, prior)
+    noise, first = _spread(below, below < 0, around, known[0])
+    evidence = [first]
     at = np.nonzero((values > 0) & (index > 0) & is_summit(values, sigmas))
     heights, place = values[at], (*at[:-2], at[-2] // step, at[-1] // step)
     reach = tuple(max(1, round(FOCUS_REACH * sigma)) for sigma in sigmas)
-    for _ in range(PASSES):
+    for usual in known[1:]:
         foci = np.zeros_like(values)
         foci[at] = np.where(heights > SUSPECT * noise[place], heights, 0)
         free = (thin > 0) & (thinned(highest(foci, reach), step) == 0)
         rest = thinned(values - _response_of_foci(foci, sigmas, settings), step)
         cut = CUT * noise
-        noise = _spread(np.clip(rest, -cut, cut), free, members, window, prior)
-    return filled(noise, values.shape, step)
+        noise, found = _spread(np.clip(rest, -cut, cut), free, around, usual)
+        evidence.append(found)
+    return filled(noise, values.shape, step), evidence
 
 
 def _focus_area(sigmas: Scales) -> float:
@@ -87,16 +116,18 @@ def _response_of_foci(peaks: Image, sigmas: Scales, settings: FociSettings) -> I
 
 
 def _spread(
-    values: Image, counted: NDArray[np.bool_], members: Members, window: Scales, prior: float
-) -> Image:
+    values: Image, counted: NDArray[np.bool_], around: _Around, typical: float | None
+) -> tuple[Image, Evidence]:
     """Root mean square over the counted pixels around each place, drawn to the nucleus's own.
 
     Relative to each nucleus's own, so that a noisy neighbour does not matter.
     """
+    members, window, prior = around.members, around.window, around.prior
     weight = counted.astype(np.float32)
     squares = values**2 * weight
     counts, total = members.sums(weight), members.sums(squares)
-    typical = divide(total.sum(), counts.sum())
+    if typical is None:
+        typical = typical_square(counts.sum(), total.sum())
     own = divide(total + prior * np.nan_to_num(typical), counts + prior)
     own_image = members.spread(own, values.shape)
     relative = ratio(squares, own_image)
@@ -104,4 +135,5 @@ def _spread(
     near = box(relative, window) * area + np.float32(prior)
     spread: Image = np.sqrt(near / (box(weight, window) * area + np.float32(prior)) * own_image)
     # A thinned pixel beside a nucleus stands for pixels in it.
-    return np.where(own_image > 0, spread, highest(spread, (1,) * spread.ndim))
+    noise = np.where(own_image > 0, spread, highest(spread, (1,) * spread.ndim))
+    return noise, Evidence(counts, total)

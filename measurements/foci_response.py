@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from measurements.errors import MeasurementError
 from measurements.foci_noise import local_noise
+from measurements.foci_scale import Evidence, ImageScale, brightest, darkest, sampled
 from measurements.foci_settings import FociSettings
 from measurements.foci_smoothing import Image, Members, box, gaussian, ratio, scaled
 from measurements.regions import Floats, Regions, divide
@@ -47,6 +48,8 @@ class Response:
         index: int32 image: 1 + row of the nucleus, 0 outside.
         members: pixels of each nucleus.
         bright: image: the grey values themselves.
+        evidence: what each nucleus added to every estimate of the noise.
+        origin: place of the first pixel in the larger image, one index an axis.
     """
 
     levelled: Image
@@ -55,15 +58,23 @@ class Response:
     index: NDArray[np.int32]
     members: Members
     bright: Image
+    evidence: list[Evidence]
+    origin: tuple[int, ...]
 
 
-def band_pass(image: NDArray[Any], nuclei: Regions, settings: FociSettings) -> Response:
+def band_pass(
+    image: NDArray[Any],
+    nuclei: Regions,
+    settings: FociSettings,
+    whole: ImageScale | None = None,
+) -> Response:
     """Difference of two Gaussians, each normalised by the mask of the nuclei, and its noise.
 
     Args:
         image: one channel, (y, x) or (z, y, x), any real dtype.
         nuclei: regions of the nuclei in the image, or in one plane of it: they then hold for all.
         settings: scale.
+        whole: what is known of the larger image that this one was cut out of. Default: it is whole.
 
     Raises:
         MeasurementError: the image is neither 2D nor 3D, or has another shape than the labels.
@@ -73,14 +84,18 @@ def band_pass(image: NDArray[Any], nuclei: Regions, settings: FociSettings) -> R
     members = Members.of(index, len(nuclei))
     mask = (index > 0).astype(np.float32)
     bright = np.nan_to_num(image.astype(np.float32), nan=0, posinf=0, neginf=0)
-    levelled, even, unit = _evened(bright, members)
+    scale = ImageScale(darkest(sampled(image)), brightest(image)) if whole is None else whole
+    levelled, even, unit = _evened(bright, members, scale.dark)
     level = scaled(sigmas, LEVEL)
     even = (even - ratio(box(even, level), box(mask, level))) * mask
     values = _difference(even, mask, scaled(sigmas, settings.fine), scaled(sigmas, settings.coarse))
     values *= unit
-    least = _least_noise(image) * _gain(settings, sigmas)
-    noise = local_noise(values, index, len(nuclei), sigmas, settings)
-    return Response(levelled, values, np.maximum(noise, least) * mask, index, members, bright)
+    least = _least_noise(image.dtype, scale.brightest) * _gain(settings, sigmas)
+    typical = None if whole is None else whole.typical
+    noise, evidence = local_noise(values, index, len(nuclei), sigmas, settings, typical)
+    noise = np.maximum(noise, least) * mask
+    origin = (0,) * (image.ndim - len(nuclei.origin)) + nuclei.origin
+    return Response(levelled, values, noise, index, members, bright, evidence, origin)
 
 
 def mean_noise(response: Response) -> Floats:
@@ -107,7 +122,7 @@ def index_of(image: NDArray[Any], nuclei: Regions) -> NDArray[np.int32]:
     return index
 
 
-def _evened(pixels: Image, members: Members) -> tuple[Image, Image, Image]:
+def _evened(pixels: Image, members: Members, dark: float) -> tuple[Image, Image, Image]:
     """Take every nucleus to its own level, and even out bright and dark by a square root.
 
     Returns:
@@ -122,7 +137,6 @@ def _evened(pixels: Image, members: Members) -> tuple[Image, Image, Image]:
         pixels.ravel()[members.pixels] - mean.astype(np.float32)[members.rows]
     )
     sd = np.sqrt(np.nan_to_num(divide(members.sums(levelled**2), areas)))
-    dark = float(np.percentile(pixels[..., ::4, ::4], 1)) if pixels.size else 0.0
     unit = np.maximum(np.maximum(mean - dark, ROOT_MARGIN * sd), np.finfo(np.float32).tiny)
     units = members.spread(unit, shape)
     return levelled, 2 * np.sqrt(np.maximum(1 + ratio(levelled, units), 0)) - 2, units
@@ -137,12 +151,9 @@ def _difference(
     return difference
 
 
-def _least_noise(image: NDArray[Any]) -> float:
+def _least_noise(dtype: np.dtype[Any], largest: float) -> float:
     """SD that rounding to whole grey values adds, so that an even nucleus has no foci."""
-    if image.dtype.kind in "bui":
-        return 1 / float(np.sqrt(12))
-    largest = float(np.nanmax(np.abs(image))) if image.size else 0.0
-    return 1e-5 * largest
+    return 1 / float(np.sqrt(12)) if dtype.kind in "bui" else 1e-5 * largest
 
 
 def _gain(settings: FociSettings, sigmas: tuple[float, ...]) -> float:

@@ -104,16 +104,24 @@ class GreyLevels:
         everywhere: all grey values.
         outside: those outside cells (`measurements.background.outside_cells`).
         dtype: of the pixels.
+        sampled: those of every fourth row and column (`measurements.foci_scale.sampled`).
+        brightest: the largest absolute one (`measurements.foci_scale.brightest`).
     """
 
     everywhere: Histogram
     outside: Histogram
     dtype: np.dtype[Any]
+    sampled: Histogram
+    brightest: float
 
     def __add__(self, other: "GreyLevels") -> "GreyLevels":
         """Levels of both parts together."""
         return GreyLevels(
-            self.everywhere + other.everywhere, self.outside + other.outside, self.dtype
+            self.everywhere + other.everywhere,
+            self.outside + other.outside,
+            self.dtype,
+            self.sampled + other.sampled,
+            max(self.brightest, other.brightest),
         )
 
 

@@ -7,7 +7,7 @@ never sees half a table; a table that would not change is left untouched.
 import csv
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,9 @@ def arrow_values(values: NDArray[Any]) -> pa.Array:
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write `table` to `path` whole or not at all."""
+    """Write `table` to `path` as one row group, whole or not at all."""
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, table.num_rows or None, compression="zstd")
 
 
 def write_parquet_rows(path: Path, tables: Iterable[pa.Table]) -> None:
@@ -61,7 +61,13 @@ def write_parquet_rows(path: Path, tables: Iterable[pa.Table]) -> None:
         pq.ParquetWriter(temporary, first.schema, compression="zstd") as writer,
     ):
         for table in itertools.chain([first], rows):
-            writer.write_table(table)
+            writer.write_table(table, table.num_rows or None)
+
+
+def row_groups(path: Path) -> Iterator[pa.Table]:
+    """The tables that `write_parquet_rows` wrote below each other, one in memory at a time."""
+    file = pq.ParquetFile(path)
+    return (file.read_row_group(number) for number in range(file.num_row_groups))
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:

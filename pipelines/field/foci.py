@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from measurements.columns import Column, Measured, in_physical_units
 from measurements.foci import Candidates, measure_peaks
 from measurements.foci_columns import CHANNEL, FOCUS_PLANE
+from measurements.foci_scale import ImageScale
 from measurements.foci_settings import FociSettings
 from measurements.regions import Regions
 from pipelines.field.pixels import Grey, Pixels
@@ -44,7 +45,11 @@ class FociPart:
 
 
 def measure_foci_part(
-    pixels: Pixels, nuclei: Regions, study: Study, background: Background
+    pixels: Pixels,
+    nuclei: Regions,
+    study: Study,
+    background: Background,
+    scales: Mapping[str, ImageScale] | None = None,
 ) -> FociPart | None:
     """Find and measure the peaks of every channel that foci are asked for in; None for none.
 
@@ -53,13 +58,17 @@ def measure_foci_part(
         nuclei: regions of the nuclei, of the cells' ids.
         study: the settings.
         background: of a plane, for each nucleus.
+        scales: of the channels of the slide, where the image is part of one.
     """
     asked_for = [m for m in study.measurements if isinstance(m, Foci)]
     if not asked_for:
         return None
     # By the settings, never by the image: all images of a study have the same columns.
     deep = any(settings.stack is not None for settings in asked_for)
-    found = [(s, _candidates(s, pixels, nuclei, background)) for s in asked_for]
+    of_slide = {} if scales is None else scales
+    found = [
+        (s, _candidates(s, pixels, nuclei, background, of_slide.get(s.channel))) for s in asked_for
+    ]
     peaks = [_with_channel(s, c.peaks, pixels, deep=deep) for s, c in found]
     of_nuclei = [_with_channel(s, c.nuclei, pixels, deep=False) for s, c in found]
     size = pixels.pixel_size_um
@@ -95,12 +104,16 @@ def looked_at(settings: Foci, study: Study) -> str:
 
 
 def _candidates(
-    settings: Foci, pixels: Pixels, nuclei: Regions, background: Background
+    settings: Foci,
+    pixels: Pixels,
+    nuclei: Regions,
+    background: Background,
+    whole: ImageScale | None,
 ) -> Candidates:
     if settings.stack is None:
         plane = pixels.planes[settings.channel]
         chosen = foci_settings(settings, pixels.pixel_size_um, None)
-        return measure_peaks(plane, nuclei, background(plane, settings.channel), chosen)
+        return measure_peaks(plane, nuclei, background(plane, settings.channel), chosen, whole)
     stack = pixels.stacks[settings.channel]
     chosen = foci_settings(settings, pixels.pixel_size_um, stack.z_step_um)
     # Nuclei are judged by their mean over all planes, and so is what is subtracted.

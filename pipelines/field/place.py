@@ -34,10 +34,14 @@ class ChannelLevels:
     Attributes:
         background: level outside cells (`measurements.background.field_level`).
         saturation: grey value at which it is clipped (`measurements.quality.clipping_level`).
+        dark: level of its darkest part (`measurements.foci_scale.darkest`).
+        brightest: its largest absolute grey value (`measurements.foci_scale.brightest`).
     """
 
     background: float
     saturation: float
+    dark: float
+    brightest: float
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ part at a height of each image's own, told from the heights of all images of the
 `measurements.foci_threshold` for both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from measurements.columns import Column, Measured
 from measurements.foci import FociRule, NucleusValues, PeakValues, count_foci
-from measurements.foci_columns import CHANNEL, FOCUS_ID, NUCLEUS_ID
+from measurements.foci_columns import CHANNEL, FOCUS_ID, NUCLEUS_ID, NUCLEUS_LEVEL
 from measurements.foci_pan_nuclear import usual_level
 from measurements.foci_threshold import (
     EDGES,
@@ -33,7 +33,7 @@ from pipelines.study import Study
 from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
 from pipelines.study.settings import Foci, FociThreshold
-from pipelines.tables import write_parquet
+from pipelines.tables import row_groups, write_parquet_rows
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ def _decide(settings: Foci, layout: Layout, parts: Sequence[Part]) -> Decision:
     by = rule.by if isinstance(rule, FociThreshold) else None
     batches: dict[Value, list[_Member]] = {}
     for part in parts:
-        nuclei = _of_channel(pq.read_table(layout.peak_nuclei_part(part.image_id)), settings)
+        names = [CHANNEL.name, NUCLEUS_LEVEL.name]
+        of_all = pq.read_table(layout.peak_nuclei_part(part.image_id), columns=names)
         heights = np.array(part.marker["foci_heights"][settings.channel])
-        member = _Member(part, heights, _numbers(nuclei, "level"))
+        member = _Member(part, heights, _numbers(_of_channel(of_all, settings), "level"))
         batches.setdefault(part.row.sample[by] if by else None, []).append(member)
     decided = [_decide_batch(settings, batch, members) for batch, members in batches.items()]
     rules = {image_id: of_image for each in decided for image_id, of_image in each.rules.items()}
@@ -191,25 +192,50 @@ def _level(members: Sequence[_Member]) -> float:
 
 
 def _settle(part: Part, study: Study, layout: Layout, decisions: Sequence[Decision]) -> Part:
-    """Count one image's foci, and write them where that is not done."""
-    image_id = part.image_id
-    peaks = pq.read_table(layout.peaks_part(image_id))
-    of_nuclei = pq.read_table(layout.peak_nuclei_part(image_id))
-    counted: dict[Column, NDArray[np.generic]] = {}
-    foci = []
-    for decision in decisions:
-        of_channel = _of_channel(peaks, decision.settings)
-        where = looked_at(decision.settings, study)
-        rule = decision.rules[image_id]
-        nuclei = _of_channel(of_nuclei, decision.settings)
-        columns, is_focus = _count(decision.settings.channel, where, of_channel, nuclei, rule)
-        counted |= columns
-        foci.append(_numbered(of_channel.filter(pa.array(is_focus))))
-    table = pa.concat_tables(foci)
-    path = layout.foci_part(image_id)
-    if not (path.is_file() and pq.read_table(path).equals(table)):
-        write_parquet(path, table)
-    return part.adding(counted)
+    """Count one image's foci, and write them; of a slide one block after the other."""
+    counted: list[Measured] = []
+    write_parquet_rows(
+        layout.foci_part(part.image_id), _foci(part.image_id, study, layout, decisions, counted)
+    )
+    return part.adding(
+        {column: _together([each[column] for each in counted]) for column in counted[0]}
+    )
+
+
+def _together(blocks: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Values of all blocks; masked where they are."""
+    together = np.concatenate([np.ma.getdata(values) for values in blocks])
+    if not any(isinstance(values, np.ma.MaskedArray) for values in blocks):
+        return together
+    return np.ma.MaskedArray(
+        together, np.concatenate([np.ma.getmaskarray(values) for values in blocks])
+    )
+
+
+def _foci(
+    image_id: str,
+    study: Study,
+    layout: Layout,
+    decisions: Sequence[Decision],
+    counted: list[Measured],
+) -> Iterator[pa.Table]:
+    """Foci of an image, a table for each of its blocks; counts of nuclei go to `counted`."""
+    blocks = (row_groups(f(image_id)) for f in (layout.peaks_part, layout.peak_nuclei_part))
+    before = dict.fromkeys((decision.settings.channel for decision in decisions), 0)
+    for of_block in zip(*blocks, strict=True):
+        columns: dict[Column, NDArray[np.generic]] = {}
+        foci = []
+        for decision in decisions:
+            settings, rule = decision.settings, decision.rules[image_id]
+            of_channel, of_nuclei = (_of_channel(table, settings) for table in of_block)
+            where = looked_at(settings, study)
+            counts, is_focus = _count(settings.channel, where, of_channel, of_nuclei, rule)
+            columns |= counts
+            found = of_channel.filter(pa.array(is_focus))
+            foci.append(_numbered(found, before[settings.channel]))
+            before[settings.channel] += found.num_rows
+        counted.append(columns)
+        yield pa.concat_tables(foci)
 
 
 def _count(
@@ -241,8 +267,8 @@ def _with_units(name: str) -> list[str]:
     return [f"{name}_{unit}" for unit in ("um", "um2", "px", "px2")]
 
 
-def _numbered(foci: pa.Table) -> pa.Table:
-    """Foci numbered from 1."""
+def _numbered(foci: pa.Table, before: int) -> pa.Table:
+    """Foci numbered on from those before them."""
     at = foci.column_names.index(FOCUS_ID.name)
-    numbers = pa.array(np.arange(1, foci.num_rows + 1, dtype=np.uint32))
+    numbers = pa.array(np.arange(before + 1, before + foci.num_rows + 1, dtype=np.uint32))
     return foci.set_column(at, foci.schema.field(at), numbers)

@@ -62,6 +62,7 @@ from pipelines.tables import (
     append_arrow,
     columns_of,
     definition_rows,
+    row_groups,
     with_constants,
     write_csv,
     write_parquet_rows,
@@ -234,10 +235,14 @@ def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: 
         ),
     )
     for table, part_of in ((layout.foci, layout.foci_part), (layout.spots, layout.spots_part)):
-        found = [(p, path) for p in parts if (path := part_of(p.image_id)).is_file()]
+        found = [(part, path) for part in parts if (path := part_of(part.image_id)).is_file()]
         write_parquet_rows(
             table,
-            (with_constants(pq.read_table(path), _constants(p.row, columns)) for p, path in found),
+            (
+                with_constants(group, _constants(part.row, columns))
+                for part, path in found
+                for group in row_groups(path)
+            ),
         )
 
 

@@ -79,11 +79,11 @@ def _slide(layout: Layout, task: PictureTask) -> Picture:
 def _task(
     part: Part, study: Study, slides: frozenset[str], layout: Layout, gates: Gates
 ) -> PictureTask:
-    positive = _positive(part, gates)
-    places = _foci(layout, part.image_id).values()
+    positive, is_slide = _positive(part, gates), part.image_id in slides
+    # A slide's picture is too small to show foci.
+    places = () if is_slide else _foci(layout, part.image_id).values()
     foci = sha256(b"".join(each.tobytes() for each in places)).hexdigest() if places else ""
     key = picture_key(part.marker["measurement_key"], positive, foci)
-    is_slide = part.image_id in slides
     return PictureTask(part.row, study, layout.root, positive, key, is_slide)
 
 

@@ -24,6 +24,7 @@ from pipelines.run.task import ImageOutcome, ImageTask, picture_key
 from pipelines.slide.cells import Measuring, measure_cells_of
 from pipelines.slide.cluster import Each
 from pipelines.slide.job import SlideSettings, picture_step
+from pipelines.slide.peaks import measure_peaks_of
 from pipelines.slide.segmenting import (
     Say,
     plan_slide,
@@ -73,6 +74,10 @@ def _work(
     measuring = Measuring(slide, study, work / "cells", study.compute.block_px)
     table = layout.cells_part(row.image_id)
     n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say)
+    peaks, of_nuclei = layout.peaks_part(row.image_id), layout.peak_nuclei_part(row.image_id)
+    heights = measure_peaks_of(measuring, peaks, of_nuclei, each, say)
+    # Which peaks are foci is decided once all images are measured; those of before are no more.
+    layout.foci_part(row.image_id).unlink(missing_ok=True)
     stage.now = "write"
     if not kept:
         plane = small_picture(job)
@@ -80,7 +85,7 @@ def _work(
         picture = slide_overlay(field, study, job.store, plane, {})
         save_png(layout.qc(row.image_id), picture, picture_key(task.measurement_key, {}))
         put_folder(job.store, labels)
-    write_marker(task, stamps, n_cells, None, _summary(field, n_cells), {})
+    write_marker(task, stamps, n_cells, None, _summary(field, n_cells), heights)
     shutil.rmtree(work, ignore_errors=True)
     return n_cells
 

@@ -93,17 +93,17 @@ def measure_cells_of(job: Measuring, key: str, table: Path, each: Each, say: Say
     try:
         open_work(job.work, key)
         left = [item for item in boxes if not job.levels(item[0]).is_file()]
-        _round("grey values", left, partial(_keep_levels, job), len(boxes), each, say)
+        work_through("grey values", left, partial(_keep_levels, job), len(boxes), each, say)
         if not job.slide_levels.is_file():
             keep_slide_levels(job.slide_levels, _slide_levels(job, boxes))
         left = [item for item in boxes if not job.summary(item[0]).is_file()]
-        _round("measuring", left, partial(_keep_cells, job), len(boxes), each, say)
+        work_through("measuring", left, partial(_keep_cells, job), len(boxes), each, say)
         return _joined(job, boxes, table).n_cells
     except OSError as error:
         raise disk_full(error, job.work) from error
 
 
-def _round(
+def work_through(
     stage: str,
     left: Sequence[tuple[int, Box]],
     work: "partial[None]",
@@ -111,6 +111,16 @@ def _round(
     each: Each,
     say: Say,
 ) -> None:
+    """Do one round's work on the blocks that are left of it.
+
+    Args:
+        stage: what is done, for `say`.
+        left: blocks that it is not done on.
+        work: does it on one block, and leaves a file.
+        total: blocks in all.
+        each: where blocks are computed.
+        say: is told of every block that is done.
+    """
     done = total - len(left)
     say(Progress(stage, done, total))
     for _ in each(work, left):

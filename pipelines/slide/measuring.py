@@ -7,7 +7,7 @@ Two passes over the blocks, each of them any number of tasks in any order:
    functions as an image in one piece, and to the same numbers, whatever the blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Literal, Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from measurements.background import field_level, outside_cells
 from measurements.blocks import Box, ownership
 from measurements.columns import Column, Measured, in_physical_units
+from measurements.foci_scale import brightest, darkest, sampled
 from measurements.histogram import GreyLevels, Histogram
 from measurements.quality import clipping_level
 from pipelines.errors import StudyError
@@ -36,6 +37,9 @@ GRADIENT_REACH = 5
 SMOOTHING_REACH = 2
 # How long a cell may be, in nuclear diameters, before it needs a view of its own [judgement].
 USUAL_LENGTH = 3.0
+# Where views begin: every second row is taken for foci, and what is computed for several columns at
+# a time is rounded otherwise in the columns left over at the end, which are the same ones then.
+LANES = 64
 
 
 class SlideImage(Protocol):
@@ -73,13 +77,20 @@ def block_levels(slide: SlideImage, own: Box, study: Study) -> BlockLevels:
         study: the settings.
     """
     gap = local_background(study, slide.pixel_size_um).gap
-    view = own.grown(ceil(gap) + 1, _whole(slide))
+    view = own.grown(ceil(gap) + 1, Box(0, 0, *slide.shape))
     outside = outside_cells(slide.labels("cells", view), gap)[own.slices(view)]
     planes = {channel: slide.plane(channel, own) for channel in study.channels}
-    return {
-        channel: GreyLevels(Histogram.of(plane), Histogram.of(plane[outside]), plane.dtype)
-        for channel, plane in planes.items()
-    }
+    return {channel: _levels(plane, outside, own) for channel, plane in planes.items()}
+
+
+def _levels(plane: Grey, outside: NDArray[np.bool_], own: Box) -> GreyLevels:
+    return GreyLevels(
+        Histogram.of(plane),
+        Histogram.of(plane[outside]),
+        plane.dtype,
+        sampled(plane, (own.top, own.left)),
+        brightest(plane),
+    )
 
 
 def add_levels(some: BlockLevels, others: BlockLevels) -> BlockLevels:
@@ -88,11 +99,14 @@ def add_levels(some: BlockLevels, others: BlockLevels) -> BlockLevels:
 
 
 def slide_levels(whole: BlockLevels, study: Study, pixel_size_um: float | None) -> SlideLevels:
-    """Background and saturation of every channel, from the grey values of all blocks together."""
+    """What is known of every channel, from the grey values of all blocks together."""
     settings = local_background(study, pixel_size_um)
     return {
         channel: ChannelLevels(
-            field_level(grey.outside, settings), clipping_level(grey.everywhere, grey.dtype)
+            field_level(grey.outside, settings),
+            clipping_level(grey.everywhere, grey.dtype),
+            darkest(grey.sampled),
+            grey.brightest,
         )
         for channel, grey in whole.items()
     }
@@ -115,20 +129,45 @@ def measure_block(slide: SlideImage, own: Box, study: Study, levels: SlideLevels
         StudyError: the study asks for what is not measured by blocks.
     """
     _check(study)
-    whole, reach = _whole(slide), _reach(study, slide.pixel_size_um)
-    margin = reach + _usual_length(study, slide.pixel_size_um)
-    view = own.grown(margin, whole)
+    whole, reach = Box(0, 0, *slide.shape), _reach(study, slide.pixel_size_um)
+    tables = [
+        _measured(slide, study, Place(ids, view, whole, levels))
+        for ids, view in views(slide, own, study, reach)
+    ]
+    return in_physical_units(stacked(tables), slide.pixel_size_um)
+
+
+def views(
+    slide: SlideImage, own: Box, study: Study, reach: int
+) -> Iterator[tuple[NDArray[np.uint32], Box]]:
+    """The cells that belong to a block, and views in which they are whole with their surroundings.
+
+    Args:
+        slide: the slide.
+        own: the block's box.
+        study: the settings.
+        reach: px around a cell that its measurements look at.
+
+    Yields:
+        Ids, increasing, and the view: first of the cells of usual length, be there any or none,
+        then of those that need a larger view. Views begin at multiples of `LANES`.
+    """
+    whole, margin = Box(0, 0, *slide.shape), reach + _usual_length(study, slide.pixel_size_um)
+    view = _aligned(own.grown(margin, whole))
     found = ownership(slide.labels("cells", view), own, view, whole, reach)
-    tables = [_measured(slide, study, Place(found.ids, view, whole, levels))]
+    yield found.ids, view
     while found.spilling.size:
         margin *= 2
-        view = own.grown(margin, whole)
+        view = _aligned(own.grown(margin, whole))
         cells = slide.labels("cells", view)
         left = np.where(np.isin(cells, found.spilling), cells, np.uint32(0))
         found = ownership(left, own, view, whole, reach)
         if found.ids.size:
-            tables.append(_measured(slide, study, Place(found.ids, view, whole, levels)))
-    return in_physical_units(_stacked(tables), slide.pixel_size_um)
+            yield found.ids, view
+
+
+def _aligned(view: Box) -> Box:
+    return Box(view.top // LANES * LANES, view.left // LANES * LANES, view.bottom, view.right)
 
 
 def _measured(slide: SlideImage, study: Study, place: Place) -> Measured:
@@ -142,11 +181,12 @@ def _measured(slide: SlideImage, study: Study, place: Place) -> Measured:
     return measure_cells(pixels, labels, study, place)
 
 
-def _stacked(tables: list[Measured]) -> Measured:
+def stacked(tables: list[Measured], key: Column = CELL_ID) -> Measured:
+    """Tables of the views of one block as one, in the order of their cells' ids."""
     columns: dict[Column, NDArray[np.generic]] = {
         column: np.concatenate([table[column] for table in tables]) for column in tables[0]
     }
-    order = np.argsort(columns[CELL_ID], kind="stable")
+    order = np.argsort(columns[key], kind="stable")
     return {column: values[order] for column, values in columns.items()}
 
 
@@ -172,10 +212,6 @@ def _reach(study: Study, pixel_size_um: float | None) -> int:
 def _usual_length(study: Study, pixel_size_um: float | None) -> int:
     settings = study.cellpose_settings()[0][1]
     return ceil(USUAL_LENGTH * settings.in_px("diameter", pixel_size_um))
-
-
-def _whole(slide: SlideImage) -> Box:
-    return Box(0, 0, *slide.shape)
 
 
 def _check(study: Study) -> None:

@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from math import prod
 
 from pipelines.images import Field
-from pipelines.study.density import Density
 from pipelines.study.model import Study
-from pipelines.study.neighbours import Neighbours
 from pipelines.study.problems import Problem, error
 from pipelines.study.reporters import Reporters
 from pipelines.study.settings import (
+    BetaGal,
     CellposeCells,
-    Chromatin,
-    Intensity,
+    Foci,
     Measurement,
-    Morphology,
 )
-from pipelines.study.zonation import Zonation
+from pipelines.study.spots import Spots
+from pipelines.study.transcripts import Transcripts
 
 
 def is_slide(image: Field, above_px: int) -> bool:
@@ -33,13 +31,13 @@ def why_not_in_blocks(measurement: Measurement) -> str | None:
     """Why something cannot be measured block by block; None where it can."""
     if isinstance(measurement, Reporters) and measurement.haze:
         return "haze is told from the whole image, which slides are never; leave haze out"
-    in_blocks = Morphology | Intensity | Chromatin | Reporters
-    if isinstance(measurement, in_blocks | Neighbours | Zonation | Density):
-        return None
-    return (
-        f"{measurement.type} is not measured on slides, only morphology, intensity, chromatin, "
-        "reporters, neighbours, zonation and density"
-    )
+    if isinstance(measurement, Foci) and measurement.stack is not None:
+        return "foci are looked for in one plane of slides, never in a stack; leave stack out"
+    if isinstance(measurement, BetaGal):
+        return "beta_gal is not measured on slides yet"
+    if isinstance(measurement, Spots | Transcripts):
+        return f"{measurement.type} is not measured on slides yet; cut the slide into fields"
+    return None
 
 
 def slide_problems(study: Study, slides: Mapping[str, object]) -> list[Problem]:

@@ -101,10 +101,10 @@ def study(*measurements):
     )
 
 
-def grid(step):
+def grid(step, shape=SHAPE):
     return [
-        Box(y, x, min(y + step, SHAPE[0]), min(x + step, SHAPE[1]))
-        for y, x in product(range(0, SHAPE[0], step), range(0, SHAPE[1], step))
+        Box(y, x, min(y + step, shape[0]), min(x + step, shape[1]))
+        for y, x in product(range(0, shape[0], step), range(0, shape[1], step))
     ]
 
 
@@ -160,10 +160,11 @@ def test_a_block_without_a_cell_has_the_columns():
 
 def test_what_needs_the_whole_field_is_refused():
     image, own = slide(), Box(0, 0, 40, 40)
-    foci = {"type": "foci", "channel": "dna", "sigma_px": 1.5}
+    stack = {"sigma_z_planes": 1.0}
+    foci = {"type": "foci", "channel": "dna", "sigma_px": 1.5, "stack": stack}
     gates = {"p21": {"rule": "gmm"}}
     haze = {"type": "reporters", "channels": ["p21"], "gates": gates, "haze": True}
-    for wanted, message in ((foci, "foci"), (haze, "leave haze out")):
+    for wanted, message in ((foci, "leave stack out"), (haze, "leave haze out")):
         with pytest.raises(StudyError, match=message):
             measure_block(image, own, study(wanted), {})
 
@@ -207,11 +208,12 @@ def test_levels_are_kept_to_the_bit(tmp_path, dtype):
     assert list(again) == ["dna", "p21"]
     for channel, grey in levels.items():
         assert again[channel].dtype == grey.dtype
-        for part in ("everywhere", "outside"):
+        assert again[channel].brightest == grey.brightest
+        for part in ("everywhere", "outside", "sampled"):
             one, other = getattr(grey, part), getattr(again[channel], part)
             np.testing.assert_array_equal(other.values, one.values)
             np.testing.assert_array_equal(other.counts, one.counts)
-    whole = slide_levels(levels, study(), None) | {"none": ChannelLevels(np.nan, np.inf)}
+    whole = slide_levels(levels, study(), None) | {"none": ChannelLevels(np.nan, np.inf, 0.1, 7.0)}
     keep_slide_levels(path, whole)
     assert repr(kept_slide_levels(path)) == repr(whole)
 

@@ -161,7 +161,10 @@ def test_a_field_in_blocks_is_the_field_in_one_piece(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"measurements": "{type: foci, channel: dna}"}, "foci is not measured on slides"),
+        (
+            {"measurements": "{type: foci, channel: dna, stack: {sigma_z_planes: 1}}"},
+            "leave stack out",
+        ),
         (
             {
                 "measurements": "{type: reporters, channels: [dna], haze: true, "

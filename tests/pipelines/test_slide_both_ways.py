@@ -1,0 +1,96 @@
+"""One image run as a slide, in blocks, and in one piece with the labels that the slide has."""
+
+import numpy as np
+import polars as pl
+import pytest
+import tifffile
+
+from pipelines.field.labels import Labels
+from pipelines.labels_store import read_labels
+from pipelines.run.image import process_image
+from pipelines.run.slide import process_slide
+from pipelines.run.steps import finish, prepare
+from pipelines.slide.cluster import here
+from tests.measurements.label_images import spot
+from tests.pipelines.slides import use_fake_network
+from tests.segmentation.slides.fake import blobs
+from tests.studies import read_csv, write_samples
+
+SHAPE = (330, 620)
+STUDY = """
+study: slide
+samples: samples.csv
+channels: {channels}
+pixel_size_um: 0.5
+segmentation:
+  nuclei: {{channel: {segmented}, diameter_px: 30}}
+  cells: {{method: expand, distance_px: 5}}
+measurements: [{{type: morphology}}, {measurements}]
+compute: {{slide_above_px: {above}, block_px: 256}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _fake(monkeypatch):
+    use_fake_network(monkeypatch)
+
+
+def both_ways(folder, monkeypatch, **settings):
+    """Folders of the results by blocks and in one piece."""
+    path, outputs = folder / "study.yaml", (folder / "blocks", folder / "whole")
+    labels = {
+        name: lambda *_, name=name: read_labels(outputs[0] / "labels/slide.ome.zarr", name)
+        for name in ("nuclei", "cells")
+    }
+    monkeypatch.setattr(
+        "pipelines.run.image.segment_field",
+        lambda *_: Labels(labels["nuclei"](), labels["cells"](), None),
+    )
+    for above, output in zip((60000, 6000000), outputs, strict=True):
+        path.write_text(STUDY.format(above=above, **settings))
+        plan = prepare(path, output)
+        work = [process_slide(t, here) if t.is_slide else process_image(t) for t in plan.tasks]
+        assert [task.is_slide for task in plan.tasks] == [above == 60000]
+        assert finish(plan, work).n_failed == 0
+    return outputs
+
+
+def write_slide(folder, pixels, axes):
+    tifffile.imwrite(
+        folder / "slide.ome.tif", pixels, tile=(128, 128), ome=True, metadata={"axes": axes}
+    )
+
+
+def assert_same(one, other, table, order):
+    tables = [pl.read_parquet(folder / "tables" / table).sort(order) for folder in (one, other)]
+    assert tables[0].columns == tables[1].columns
+    for name in tables[0].columns:
+        if name not in ("focus_id", "study"):
+            assert tables[0][name].equals(tables[1][name], null_equal=True), name
+    return tables[0]
+
+
+def test_foci(tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    nuclei = blobs(SHAPE, 70, noise=0)
+    foci = sum(spot(SHAPE, *place, 1.5) for place in rng.uniform((0, 0), SHAPE, (800, 2)))
+    gh2ax = rng.poisson(100 + 900 * np.clip(3 * nuclei, 0, 1) + 400 * foci)
+    planes = np.stack([1000 * nuclei + 100, gh2ax]).astype(np.uint16)
+    write_slide(tmp_path, planes, "CYX")
+    write_samples(tmp_path, [{"image": "slide.ome.tif", "donor": "D1"}])
+    blocks, whole = both_ways(
+        tmp_path,
+        monkeypatch,
+        channels="{dna: 0, gh2ax: 1}",
+        segmented="dna",
+        measurements="{type: foci, channel: gh2ax, sigma_px: 1.5}",
+    )
+    cells = assert_same(blocks, whole, "cells.parquet", "cell_id")
+    assert cells["gh2ax_foci_count"].sum() > 50
+    found = assert_same(blocks, whole, "foci.parquet", ("y_um", "x_um"))
+    assert found.height == cells["gh2ax_foci_count"].sum()
+    assert found["x_um"].max() > 256 * 0.5
+    ids = pl.read_parquet(blocks / "tables/foci.parquet")["focus_id"]
+    assert ids.to_list() == list(range(1, found.height + 1))
+    thresholds = [read_csv(folder / "tables/thresholds.csv") for folder in (blocks, whole)]
+    assert thresholds[0] == thresholds[1]
