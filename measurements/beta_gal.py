@@ -6,7 +6,6 @@ bodies change all colours alike and read as no stain. Which cells are positive i
 these numbers elsewhere, with control cells (measurements.gating).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +15,16 @@ from scipy import ndimage
 
 from measurements import beta_gal_columns as columns
 from measurements.background import (
+    Background,
     BackgroundPixels,
     BackgroundSettings,
     estimate_background,
-    robust_sd,
 )
+from measurements.beta_gal_image import StainSums, image_columns
 from measurements.colour_index import LOG_CSI_BSI, log_csi_bsi
 from measurements.columns import Column, Measured
 from measurements.errors import MeasurementError
+from measurements.histogram import Histogram
 from measurements.jpeg import went_through_jpeg
 from measurements.optical_density import (
     LightSettings,
@@ -33,7 +34,7 @@ from measurements.optical_density import (
 )
 from measurements.quality import noise_sd
 from measurements.regions import Floats, Regions
-from measurements.stains import NEUTRAL, X_GAL, Vector, stain_weights, unit
+from measurements.stains import NEUTRAL, X_GAL, Vector, stain_weights
 
 P95_FRACTION = 0.95
 
@@ -88,7 +89,7 @@ class BetaGal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Stain:
+class Stain:
     """Stain of every pixel.
 
     Attributes:
@@ -125,32 +126,76 @@ def measure_beta_gal(
     Raises:
         MeasurementError: arrays do not fit, or regions are not about the same cells.
     """
-    _check_alignment(cells, around, nuclei_ring)
+    check_alignment(cells, around, nuclei_ring)
     od = stain_image(rgb, around.field, settings, blank)
     background = estimate_background(od, around, settings.background)
+    smooth = smoothed(od, settings)
+    limit = stained_level(smooth, around.field, settings)
+    stain = Stain(od, smooth, limit, taken_off(background.field, settings))
+    clipped = saturated(rgb)
+    measured = measure_stain_of(
+        rgb, stain, background, cells, around, nuclei_ring, clipped, settings
+    )
+    outside = clipped[around.field]
+    known = np.isfinite(od)
+    sums = StainSums(
+        int(known.sum()),
+        float(od[known].sum(dtype=np.float64)),
+        int((smooth[known] - stain.level > limit).sum()),
+        float(outside.mean() if outside.size else clipped.mean()),
+        went_through_jpeg(rgb),
+    )
+    return BetaGal(measured, image_columns(sums, stain.level, settings.stain))
+
+
+def smoothed(od: NDArray[np.float32], settings: BetaGalSettings) -> NDArray[np.float32]:
+    """The stain as `P95` and `STAINED` take it."""
+    if not settings.smoothing:
+        return od
+    smooth: NDArray[np.float32] = ndimage.gaussian_filter(od, settings.smoothing)
+    return smooth
+
+
+def taken_off(field: float, settings: BetaGalSettings) -> float:
+    """Stain of the field's background that is subtracted; 0 where it is unknown."""
+    return 0.0 if settings.background.method == "none" else float(np.nan_to_num(field, nan=0.0))
+
+
+def measure_stain_of(
+    rgb: NDArray[Any],
+    stain: Stain,
+    background: Background,
+    cells: Regions,
+    around: BackgroundPixels,
+    nuclei_ring: Regions | None,
+    clipped: NDArray[np.bool_],
+    settings: BetaGalSettings,
+) -> dict[Column, Floats]:
+    """Columns of cells whose stain and background are known.
+
+    Args:
+        rgb: (y, x, 3), as it is in the file.
+        stain: of the same pixels.
+        background: stain around each cell.
+        cells: see `measure_beta_gal`.
+        around: the same.
+        nuclei_ring: the same.
+        clipped: bool (y, x), pixels at the camera's limit.
+        settings: dark level.
+    """
     # The incident light was set to 0 where nothing is known of the background.
     level = np.nan_to_num(background.level, nan=0.0)
-    smooth = ndimage.gaussian_filter(od, settings.smoothing) if settings.smoothing else od
-    limit = stained_level(smooth, around.field, settings)
-    taken_off = 0.0 if settings.background.method == "none" else background.field
-    stain = _Stain(od, smooth, limit, float(np.nan_to_num(taken_off, nan=0.0)))
     measured = _part(stain, cells, level, "cell")
     if nuclei_ring is not None:
         measured |= _part(stain, nuclei_ring, level, "ring")
-    clipped = saturated(rgb)
     whole: dict[Column, Floats] = {
         columns.BACKGROUND: level,
         columns.CLIPPED: cells.mean(cells.gather(clipped)),
         columns.CLIPPED_AROUND: around.rings.mean(around.rings.gather(clipped)),
     }
-    measured |= {_named(column, "cell"): values for column, values in whole.items()}
+    measured |= {columns.named(column, "cell"): values for column, values in whole.items()}
     measured |= {LOG_CSI_BSI: log_csi_bsi(rgb, cells, around.rings, settings.light.dark)}
-    outside = clipped[around.field]
-    of_image = {
-        columns.IMAGE_CLIPPED: float(outside.mean() if outside.size else clipped.mean()),
-        columns.IMAGE_JPEG: float(went_through_jpeg(rgb)),
-    }
-    return BetaGal(measured, _as_columns(_whole_image(stain) | of_image | _vector(settings)))
+    return measured
 
 
 def stain_image(
@@ -172,10 +217,27 @@ def stain_image(
         blank: image of an empty field, where there is one.
     """
     picture, light = picture_and_light(rgb, background, settings.light, blank)
-    stain = np.zeros(background.shape, dtype=np.float32)
+    return deconvolved(picture, light, saturated(rgb), settings)
+
+
+def deconvolved(
+    picture: NDArray[Any],
+    light: NDArray[np.float32],
+    clipped: NDArray[np.bool_],
+    settings: BetaGalSettings,
+) -> NDArray[np.float32]:
+    """`stain_image` of a picture under known light.
+
+    Args:
+        picture: (y, x, 3), what JPEG did to it undone.
+        light: (y, x, 3), above dark.
+        clipped: bool (y, x), pixels at the camera's limit.
+        settings: light, stain and residual.
+    """
+    stain = np.zeros(clipped.shape, dtype=np.float32)
     for colour, weight in enumerate(stain_weights(settings.stain, settings.residual)):
         stain += np.float32(weight) * density(picture, light, settings.light, colour)
-    stain[saturated(rgb)] = 0
+    stain[clipped] = 0
     return stain
 
 
@@ -191,15 +253,24 @@ def stained_level(
         background: bool (y, x), true where there is no cell.
         settings: the level itself, or how many SD.
     """
+    level = level_outside(Histogram.of(stain[background & np.isfinite(stain)]), settings)
+    return settings.noise_sd * noise_sd(stain.astype(np.float64)) if level is None else level
+
+
+def level_outside(outside: Histogram, settings: BetaGalSettings) -> float | None:
+    """`stained_level` by the background; None where too little of it is seen.
+
+    Args:
+        outside: stain outside cells.
+        settings: the level itself, or how many SD.
+    """
     if settings.stained_od is not None:
         return settings.stained_od
-    outside = stain[background & np.isfinite(stain)].astype(np.float64)
-    enough = outside.size >= settings.background.minimum_pixels
-    noise = robust_sd(outside) if enough else noise_sd(stain.astype(np.float64))
-    return settings.noise_sd * noise
+    enough = outside.total >= settings.background.minimum_pixels
+    return settings.noise_sd * outside.robust_sd() if enough else None
 
 
-def _part(stain: _Stain, regions: Regions, level: Floats, part: str) -> dict[Column, Floats]:
+def _part(stain: Stain, regions: Regions, level: Floats, part: str) -> dict[Column, Floats]:
     """Statistics of one part of every cell over the stain around the cell."""
     mean = regions.mean(regions.gather(stain.od)) - level
     smoothed = regions.gather(stain.smooth) - regions.spread(level)
@@ -210,41 +281,11 @@ def _part(stain: _Stain, regions: Regions, level: Floats, part: str) -> dict[Col
         columns.P95: regions.quantiles(smoothed, (P95_FRACTION,))[0],
         columns.STAINED: regions.mean(stained),
     }
-    return {_named(column, part): data for column, data in values.items()}
+    return {columns.named(column, part): data for column, data in values.items()}
 
 
-def _whole_image(stain: _Stain) -> dict[Column, float]:
-    """The same of the image as a whole, cells or not; NaN pixels are left out."""
-    known = np.isfinite(stain.od)
-    mean = float(stain.od[known].mean(dtype=np.float64)) - stain.level if known.any() else np.nan
-    values = {
-        columns.MEAN: mean,
-        columns.INTEGRATED: mean * int(known.sum()),
-        columns.STAINED: float(np.mean(stain.smooth[known] - stain.level > stain.limit))
-        if known.any()
-        else np.nan,
-    }
-    return {_named(column, "image"): value for column, value in values.items()}
-
-
-def _vector(settings: BetaGalSettings) -> dict[Column, float]:
-    return {
-        columns.VECTOR.bind(colour=colour): value
-        for colour, value in zip(columns.COLOURS, unit(settings.stain), strict=True)
-    }
-
-
-def _as_columns(values: Mapping[Column, float]) -> Measured:
-    return {column: np.array([value]) for column, value in values.items()}
-
-
-def _named(column: Column, part: str) -> Column:
-    names = {"cell": "", "ring": "_ring", "image": "_image"}
-    of = {"ring": "ring around the nucleus", "image": "whole image"}
-    return column.bind(part=names[part], of=of.get(part, part))
-
-
-def _check_alignment(cells: Regions, around: BackgroundPixels, ring: Regions | None) -> None:
+def check_alignment(cells: Regions, around: BackgroundPixels, ring: Regions | None) -> None:
+    """Refuse regions that are not about the same cells."""
     others = {"surroundings": around.rings} | ({} if ring is None else {"nucleus ring": ring})
     for name, regions in others.items():
         if regions.shape != cells.shape or not np.array_equal(regions.ids, cells.ids):

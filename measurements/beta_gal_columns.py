@@ -86,3 +86,10 @@ IMAGE_COLUMNS = (
     *(VECTOR.bind(colour=colour) for colour in COLOURS),
 )
 """What is known of the image as a whole."""
+
+
+def named(column: Column, part: str) -> Column:
+    """A column of the cell, the ring around its nucleus or the image."""
+    names = {"cell": "", "ring": "_ring", "image": "_image"}
+    of = {"ring": "ring around the nucleus", "image": "whole image"}
+    return column.bind(part=names[part], of=of.get(part, part))

@@ -10,6 +10,7 @@ How much a decoded picture tells of its compression: Neelamani et al. 2006 (IEEE
 Process 15:1365).
 """
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -32,11 +33,58 @@ MINIMUM_PAIRS = 6
 SAMPLE = 250_000
 
 FLAT_WINDOW = 7
+EVEN_REACH = FLAT_WINDOW // 2
 MINIMUM_BESIDE = 100
 MINIMUM_STORED = 0.98
 COARSEST_STEP = 64
 LEVELS_PER_STEP = 8
 TINT_SMOOTHING = 3.0
+TINT_REACH = 13
+"""How far the restored picture looks around a pixel, px: a Gaussian of that SD, cut at 4 SD."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traces:
+    """What JPEG would leave in pixels; traces of the parts of a picture add up.
+
+    Attributes:
+        n_pixels: pixels looked at, clipped ones left out.
+        n_valid: those whose colour comes from two whole colour differences.
+        pairs: bool, one for each pair of these: whether it occurs.
+    """
+
+    n_pixels: int
+    n_valid: int
+    pairs: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, pixels: NDArray[Any]) -> "Traces":
+        """Look at some pixels (n, 3)."""
+        found = np.zeros((2 * MOST + 1) ** 2, dtype=bool)
+        if pixels.dtype != np.uint8 or not pixels.size:
+            return cls(0, 0, found)
+        used = pixels[((pixels > 0) & (pixels < np.iinfo(np.uint8).max)).all(axis=1)]
+        pairs = _colour_differences(used)
+        valid = pairs[pairs[:, 0] != UNKNOWN].astype(np.int64) + MOST
+        found[valid[:, 0] * (2 * MOST + 1) + valid[:, 1]] = True
+        return cls(len(used), len(valid), found)
+
+    def __add__(self, other: "Traces") -> "Traces":
+        """Traces in both parts."""
+        return Traces(
+            self.n_pixels + other.n_pixels, self.n_valid + other.n_valid, self.pairs | other.pairs
+        )
+
+    @property
+    def decoded(self) -> bool:
+        """Whether the picture was decoded from JPEG. Grey ones have one pair, a valid one."""
+        many = self.n_valid >= MINIMUM_VALID * self.n_pixels and self.n_pixels > 0
+        return bool(many and self.pairs.sum() >= MINIMUM_PAIRS)
+
+
+def sample_step(n_pixels: int) -> int:
+    """Every which pixel of a picture, row by row, is looked at for traces of JPEG."""
+    return max(1, n_pixels // SAMPLE)
 
 
 def went_through_jpeg(rgb: NDArray[Any]) -> bool:
@@ -49,33 +97,24 @@ def went_through_jpeg(rgb: NDArray[Any]) -> bool:
     Args:
         rgb: (y, x, 3).
     """
-    if rgb.dtype != np.uint8 or not rgb.size:
-        return False
     flat = rgb.reshape(-1, 3)
-    sample = flat[:: max(1, len(flat) // SAMPLE)]
-    sample = sample[((sample > 0) & (sample < np.iinfo(np.uint8).max)).all(axis=1)]
-    if not len(sample):
-        return False
-    pairs = _colour_differences(sample)
-    valid = pairs[:, 0] != UNKNOWN
-    # Grey pictures have one pair, which is a valid one.
-    return bool(
-        valid.mean() >= MINIMUM_VALID and len(np.unique(pairs[valid], axis=0)) >= MINIMUM_PAIRS
-    )
+    return Traces.of(flat[:: sample_step(len(flat))]).decoded
 
 
-def restored(rgb: NDArray[np.uint8]) -> Levels:
+def restored(rgb: NDArray[np.uint8], stored: Levels | None = None) -> Levels:
     """A decoded picture as it was before its colours were rounded.
 
     Args:
         rgb: uint8 (y, x, 3), which `went_through_jpeg`.
+        stored: `stored_levels` of the larger picture that it was cut out of. Default: its own.
 
     Returns:
         (y, x, 3), grey values of at least half a level. Clipped pixels stay as they are.
     """
     pairs = _colour_differences(rgb)
     known = pairs[..., 0] != UNKNOWN
-    stored = _stored_levels(pairs)
+    if stored is None:
+        stored = stored_levels(_counts(_even_areas(pairs)))
     cb, cr = pairs[..., 0], pairs[..., 1]
     green = _green_offset(cb, cr)
     luminance = rgb[..., 1] - np.floor(green + np.float32(0.5))
@@ -90,6 +129,18 @@ def restored(rgb: NDArray[np.uint8]) -> Levels:
     ):
         np.copyto(result[..., colour], luminance + offset, where=known)
     return np.maximum(result, np.float32(0.5))
+
+
+def even_counts(rgb: NDArray[Any], part: tuple[slice, slice]) -> NDArray[np.int64]:
+    """How often each colour difference fills an even area; counts of parts of a picture add up.
+
+    Args:
+        rgb: (y, x, 3): the part with `EVEN_REACH` px around it, as far as the picture goes.
+        part: rows and columns that count.
+    """
+    if rgb.dtype != np.uint8:
+        return np.zeros(2 * MOST + 1, dtype=np.int64)
+    return _counts(_even_areas(_colour_differences(rgb), part))
 
 
 def with_tint(picture: Levels, light: Levels) -> Levels:
@@ -145,16 +196,18 @@ def _pairs() -> Colours:
     return table
 
 
-def _stored_levels(pairs: Colours) -> Levels:
+def stored_levels(counts: NDArray[np.int64]) -> Levels:
     """Colour difference that was stored for each whole one, from -127 on.
 
     The mean of a block is stored in steps of an eighth of a whole number. Of a step over 1 not
     every whole level occurs in even areas, and the coarsest step that leaves out what is missing
     is taken. Where nothing is missing between two levels that are there, whole levels were stored
     as far as anyone can tell.
+
+    Args:
+        counts: `even_counts` of the picture.
     """
     whole = np.arange(-MOST, MOST + 1)
-    counts = np.bincount(_even_areas(pairs) + MOST, minlength=whole.size)
     for eighths in range(LEVELS_PER_STEP * COARSEST_STEP, LEVELS_PER_STEP, -1):
         step = eighths / LEVELS_PER_STEP
         most = np.ceil(MOST / step)
@@ -170,14 +223,18 @@ def _stored_levels(pairs: Colours) -> Levels:
     return whole.astype(np.float32)
 
 
-def _even_areas(pairs: Colours) -> Colours:
+def _counts(differences: Colours) -> NDArray[np.int64]:
+    return np.bincount(differences + MOST, minlength=2 * MOST + 1)
+
+
+def _even_areas(pairs: Colours, part: tuple[slice, slice] = (slice(None), slice(None))) -> Colours:
     """Colour differences of pixels whose surroundings have the same."""
-    found = [
-        plane[
+    found = []
+    for plane in (pairs[..., 0], pairs[..., 1]):
+        even = (
             (ndimage.maximum_filter(plane, FLAT_WINDOW) == plane)
             & (ndimage.minimum_filter(plane, FLAT_WINDOW) == plane)
             & (plane != UNKNOWN)
-        ]
-        for plane in (pairs[..., 0], pairs[..., 1])
-    ]
+        )
+        found.append(plane[part][even[part]])
     return np.concatenate(found)

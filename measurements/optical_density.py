@@ -12,19 +12,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.background import CLIP_SD, robust_sd
+from measurements.background import CLIP_SD
 from measurements.errors import MeasurementError
 from measurements.jpeg import restored, went_through_jpeg, with_tint
+from measurements.light_surface import Light, polynomial, scaled
 from measurements.quality import saturation_level
 from measurements.regions import Floats, Regions, divide
 
 TILES = 12
 MINIMUM_TILE_PIXELS = 20
-TILES_PER_TERM = 3
 BRIGHT_QUANTILE = 0.75
 GREY_SD, COLOUR_SD = (2.0, 3.0), (2.5, 2.5)
 COLOUR_ORDER = 2
-REFITS = 10
 MAX_SAMPLE = 500_000
 MAD_IN_SD = 1.4826
 HALF_A_LEVEL = 0.5
@@ -116,8 +115,35 @@ def incident_light(
     source, shown, order = rgb, background, settings.order
     if blank is not None:
         source, shown = blank, np.ones_like(background)
-    step = max(1, isqrt(shown.size // MAX_SAMPLE))
-    source, shown = source[::step, ::step], shown[::step, ::step]
+    step = sampling_step(rgb.shape)
+    light = fit_light(source[::step, ::step], shown[::step, ::step], settings, order, rgb.shape)
+    return light.over(slice(0, rgb.shape[0]), slice(0, rgb.shape[1]))
+
+
+def sampling_step(shape: tuple[int, ...]) -> int:
+    """Every which row and column of a picture of this shape its light is told from."""
+    return max(1, isqrt(shape[0] * shape[1] // MAX_SAMPLE))
+
+
+def fit_light(
+    source: NDArray[Any],
+    shown: NDArray[np.bool_],
+    settings: LightSettings,
+    order: int,
+    shape: tuple[int, ...],
+) -> Light:
+    """Light of a picture, from every `sampling_step`-th row and column; see `incident_light`.
+
+    Args:
+        source: (y, x, 3), these rows and columns.
+        shown: bool (y, x), true where they show background.
+        settings: dark level.
+        order: of the polynomial.
+        shape: of the whole picture, rows and columns first.
+
+    Raises:
+        MeasurementError: the background is not above dark.
+    """
     dark = np.asarray(settings.dark)
     levels, tiles = _levels(source, shown)
     known = (levels > dark).all(axis=1)
@@ -128,13 +154,11 @@ def incident_light(
         )
     at, logs = _places(tiles)[known], np.log(levels[known] - dark)
     grey = logs.mean(axis=1)
-    shape = _surface(at, grey, order, GREY_SD, background.shape)
-    light = np.empty(rgb.shape, dtype=np.float32)
-    for colour in range(3):
-        gain = logs[:, colour] - grey
-        tint = _surface(at, gain, min(order, COLOUR_ORDER), COLOUR_SD, background.shape)
-        light[..., colour] = np.exp(shape + tint)
-    return light
+    tints = [
+        polynomial(at, logs[:, colour] - grey, min(order, COLOUR_ORDER), COLOUR_SD)
+        for colour in range(3)
+    ]
+    return Light((shape[0], shape[1]), polynomial(at, grey, order, GREY_SD), tuple(tints))
 
 
 def densities(
@@ -174,11 +198,20 @@ def density(
     return od
 
 
-def saturated(rgb: NDArray[Any]) -> NDArray[np.bool_]:
-    """Pixels (y, x) at which some colour is at the camera's upper limit."""
+def saturated(
+    rgb: NDArray[Any], levels: tuple[float, float, float] | None = None
+) -> NDArray[np.bool_]:
+    """Pixels (y, x) at which some colour is at the camera's upper limit.
+
+    Args:
+        rgb: (y, x, 3), any real dtype.
+        levels: limits of red, green and blue of the larger picture that this one was cut out of
+            (`measurements.quality.clipping_level`). Default: its own.
+    """
     found = np.zeros(rgb.shape[:2], dtype=bool)
     for colour in range(3):
-        found |= rgb[..., colour] >= saturation_level(rgb[..., colour])
+        plane = rgb[..., colour]
+        found |= plane >= (saturation_level(plane) if levels is None else levels[colour])
     return found
 
 
@@ -207,15 +240,6 @@ def _levels(rgb: NDArray[Any], background: NDArray[np.bool_]) -> tuple[Floats, R
     return np.stack(bright, axis=1), tiles
 
 
-def _surface(
-    at: Floats, values: Floats, order: int, allowed_sd: tuple[float, float], shape: tuple[int, ...]
-) -> Floats:
-    """Polynomial through values at places, of the order that their number allows."""
-    while order and values.size < TILES_PER_TERM * len(_powers(order)):
-        order -= 1
-    return _evaluate(_fit(_terms(at, order), values, allowed_sd), order, shape)
-
-
 def _tiles(shown: NDArray[np.bool_]) -> Regions:
     """The shown pixels of every tile that has enough of them."""
     rows, columns = shown.shape
@@ -230,7 +254,7 @@ def _places(tiles: Regions) -> Floats:
     """Mean position (n, 2) of each tile's pixels, from -1 to 1 over the image."""
     positions = np.unravel_index(tiles.pixels, tiles.shape)
     means = [
-        _scaled(tiles.mean(axis.astype(np.float64)), length)
+        scaled(tiles.mean(axis.astype(np.float64)), length)
         for axis, length in zip(positions, tiles.shape, strict=True)
     ]
     return np.stack(means, axis=1)
@@ -247,39 +271,3 @@ def _clipped_means(channel: NDArray[Any], tiles: Regions) -> Floats:
     limit = CLIP_SD * MAD_IN_SD * tiles.median(off) + (channel.dtype.kind in "ui")
     inside = (off <= tiles.spread(limit)).astype(np.float64)
     return divide(tiles.sum(values * inside), tiles.sum(inside))
-
-
-def _scaled(positions: Floats, length: int) -> Floats:
-    """Pixel positions on an axis of this length, from -1 to 1."""
-    return (2 * positions + 1) / length - 1
-
-
-def _powers(order: int) -> list[tuple[int, int]]:
-    return [(n - k, k) for n in range(order + 1) for k in range(n + 1)]
-
-
-def _terms(at: Floats, order: int) -> Floats:
-    return np.stack([at[:, 0] ** a * at[:, 1] ** b for a, b in _powers(order)], axis=1)
-
-
-def _fit(terms: Floats, values: Floats, allowed_sd: tuple[float, float]) -> Floats:
-    """Least squares, repeated without what lies too many robust SD under or above it."""
-    kept = np.ones(values.shape, dtype=bool)
-    for _ in range(REFITS):
-        coefficients = np.linalg.lstsq(terms[kept], values[kept])[0]
-        residuals = values - terms @ coefficients
-        sd = robust_sd(residuals[kept]) + 1e-9
-        inside = (residuals >= -allowed_sd[0] * sd) & (residuals <= allowed_sd[1] * sd)
-        if np.array_equal(inside, kept) or inside.sum() <= terms.shape[1]:
-            break
-        kept = inside
-    return np.asarray(coefficients, dtype=np.float64)
-
-
-def _evaluate(coefficients: Floats, order: int, shape: tuple[int, ...]) -> Floats:
-    y = _scaled(np.arange(shape[0], dtype=np.float64), shape[0])[:, None]
-    x = _scaled(np.arange(shape[1], dtype=np.float64), shape[1])[None, :]
-    surface = np.zeros(shape)
-    for factor, (a, b) in zip(coefficients, _powers(order), strict=True):
-        surface += factor * (y**a * x**b)
-    return surface

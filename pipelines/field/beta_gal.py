@@ -8,12 +8,14 @@ import numpy as np
 from measurements.beta_gal import BetaGal as Measured
 from measurements.beta_gal import BetaGalSettings, measure_beta_gal
 from measurements.beta_gal_columns import IMAGE_CLIPPED, IMAGE_JPEG, MOST_CLIPPED
+from measurements.beta_gal_parts import WholePicture, measure_beta_gal_part
+from measurements.columns import Measured as Columns
 from measurements.columns import in_physical_units
 from measurements.optical_density import LightSettings, saturated
 from measurements.regions import Regions
 from measurements.stains import NEUTRAL, X_GAL
 from pipelines.errors import ImageError
-from pipelines.field.pixels import Pixels
+from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import Surroundings
 from pipelines.study.settings import BetaGal, Colours
 
@@ -39,13 +41,34 @@ def measure_stain(
     Raises:
         ImageError: the image has no brightfield picture.
     """
+    rgb, chosen = _chosen(settings, pixels, around)
+    return measure_beta_gal(rgb, cells, around.geometry, chosen, nuclear_ring, pixels.blank)
+
+
+def measure_stain_part(
+    settings: BetaGal,
+    pixels: Pixels,
+    cells: Regions,
+    nuclear_ring: Regions | None,
+    around: Surroundings,
+    whole: WholePicture,
+) -> Columns:
+    """Measure SA-β-Gal in some cells of a slide; see `measure_stain`.
+
+    Raises:
+        ImageError: the image has no brightfield picture.
+    """
+    rgb, chosen = _chosen(settings, pixels, around)
+    return measure_beta_gal_part(rgb, cells, around.geometry, chosen, nuclear_ring, whole)
+
+
+def _chosen(
+    settings: BetaGal, pixels: Pixels, around: Surroundings
+) -> tuple[Grey, BetaGalSettings]:
     if pixels.rgb is None:
         raise ImageError("beta_gal needs a brightfield picture: a channel that is rgb")
-    chosen = replace(
-        stain_settings(settings, pixels.rgb.dtype),
-        background=replace(around.local, method=settings.background),
-    )
-    return measure_beta_gal(pixels.rgb, cells, around.geometry, chosen, nuclear_ring, pixels.blank)
+    background = replace(around.local, method=settings.background)
+    return pixels.rgb, replace(stain_settings(settings, pixels.rgb.dtype), background=background)
 
 
 def stain_settings(settings: BetaGal, dtype: np.dtype[Any]) -> BetaGalSettings:
@@ -65,20 +88,25 @@ def stain_settings(settings: BetaGal, dtype: np.dtype[Any]) -> BetaGalSettings:
     )
 
 
-def image_values(measured: Measured, pixel_size_um: float | None) -> dict[str, float]:
+def image_values(image: Columns, pixel_size_um: float | None) -> dict[str, float]:
     """The image's own columns, by name."""
-    columns = in_physical_units(measured.image, pixel_size_um)
+    columns = in_physical_units(image, pixel_size_um)
     return {column.name: float(values[0]) for column, values in columns.items()}
 
 
-def image_warnings(measured: Measured, pixels: Pixels) -> list[str]:
-    """What makes an image's numbers doubtful, in words."""
+def image_warnings(image: Columns, blank: Grey | None = None) -> list[str]:
+    """What makes an image's numbers doubtful, in words.
+
+    Args:
+        image: its own columns.
+        blank: picture of an empty field, where there is one.
+    """
     found = []
-    if measured.image[IMAGE_CLIPPED][0] > MOST_CLIPPED:
+    if image[IMAGE_CLIPPED][0] > MOST_CLIPPED:
         found.append(OVEREXPOSED)
-    if pixels.blank is not None and saturated(pixels.blank).mean() > MOST_CLIPPED:
+    if blank is not None and saturated(blank).mean() > MOST_CLIPPED:
         found.append(OVEREXPOSED_BLANK)
-    if measured.image[IMAGE_JPEG][0]:
+    if image[IMAGE_JPEG][0]:
         found.append(JPEG)
     return found
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.beta_gal import BetaGal as MeasuredBetaGal
+from measurements.beta_gal_parts import WholePicture
 from measurements.blocks import touches_edge
 from measurements.chromatin import ChromatinSettings, measure_chromatin
 from measurements.columns import Column, Measured, in_physical_units
@@ -18,7 +19,12 @@ from measurements.quality import (
     measure_saturated_cells,
 )
 from measurements.regions import Regions
-from pipelines.field.beta_gal import image_values, image_warnings, measure_stain
+from pipelines.field.beta_gal import (
+    image_values,
+    image_warnings,
+    measure_stain,
+    measure_stain_part,
+)
 from pipelines.field.foci import FociPart, measure_foci_part
 from pipelines.field.labels import Labels
 from pipelines.field.overlay import overlay
@@ -99,7 +105,9 @@ def measure_field(
     if stain is not None:
         cells = {**cells, **stain.cells}
         summary = with_more(
-            summary, image_values(stain, pixels.pixel_size_um), image_warnings(stain, pixels)
+            summary,
+            image_values(stain.image, pixels.pixel_size_um),
+            image_warnings(stain.image, pixels.blank),
         )
     genes, totals, doubts = count_transcripts(
         study, pixels.transcripts, labels.cells, place.ids, pixels.pixel_size_um
@@ -119,7 +127,7 @@ def measure_field(
 def measure_cells(pixels: Pixels, labels: Labels, study: Study, place: Place) -> Measured:
     """Measure the cells of an image, or of a picture cut out of a slide.
 
-    What slides do not have is not among it: SA-β-Gal and foci.
+    What slides take rounds of their own for is not among it: SA-β-Gal and foci.
 
     Args:
         pixels: the picture.
@@ -216,10 +224,36 @@ def _stain(pixels: Pixels, labels: Labels, study: Study, place: Place) -> Measur
     settings = beta_gal_of(study)
     if settings is None:
         return None
-    compartments = _compartments(labels, study.segmentation.cytoplasm, pixels.pixel_size_um, place)
-    nuclear_ring = compartments["cytoplasm"] if study.segmentation.cytoplasm is not None else None
+    cells, nuclear_ring = _cell_and_ring(pixels, labels, study, place)
     around = Surroundings.of(pixels, labels, study, place)
-    return measure_stain(settings, pixels, compartments["cell"], nuclear_ring, around)
+    return measure_stain(settings, pixels, cells, nuclear_ring, around)
+
+
+def measure_cell_stain(
+    pixels: Pixels, labels: Labels, study: Study, place: Place, whole: WholePicture
+) -> Measured:
+    """SA-β-Gal of cells in a picture cut out of a slide; see `measure_cells`.
+
+    Args:
+        pixels: the picture.
+        labels: its nuclei and cells.
+        study: the settings, which ask for it.
+        place: the cells wanted, and where the picture lies.
+        whole: what is known of the slide.
+    """
+    settings = beta_gal_of(study)
+    assert settings is not None  # callers ask only where it is asked for
+    cells, nuclear_ring = _cell_and_ring(pixels, labels, study, place)
+    around = Surroundings.of(pixels, labels, study, place)
+    return measure_stain_part(settings, pixels, cells, nuclear_ring, around, whole)
+
+
+def _cell_and_ring(
+    pixels: Pixels, labels: Labels, study: Study, place: Place
+) -> tuple[Regions, Regions | None]:
+    ring_settings = study.segmentation.cytoplasm
+    compartments = _compartments(labels, ring_settings, pixels.pixel_size_um, place)
+    return compartments["cell"], None if ring_settings is None else compartments["cytoplasm"]
 
 
 def _chromatin(

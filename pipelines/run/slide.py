@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.errors import ImageError
+from pipelines.field.beta_gal import image_values, image_warnings
 from pipelines.field.pixels import Grey
-from pipelines.field.summary import NO_CELLS
+from pipelines.field.summary import NO_CELLS, Summary, with_more
 from pipelines.files import put_folder, replacing
 from pipelines.images import Field
 from pipelines.overlay import draw_overlay, save_png
@@ -23,7 +24,7 @@ from pipelines.run.provenance import FileStamp, fingerprint
 from pipelines.run.task import ImageOutcome, ImageTask, picture_key
 from pipelines.slide.cells import Measuring, measure_cells_of
 from pipelines.slide.cluster import Each
-from pipelines.slide.job import SlideSettings, picture_step
+from pipelines.slide.job import SlideSettings, open_work, picture_step, told_if_full
 from pipelines.slide.peaks import measure_peaks_of
 from pipelines.slide.segmenting import (
     Say,
@@ -32,6 +33,7 @@ from pipelines.slide.segmenting import (
     small_labels,
     small_picture,
 )
+from pipelines.slide.stain_rounds import SlidePicture, picture_of
 from pipelines.slide.stored import StoredSlide
 from pipelines.study import Study
 from pipelines.study.check import open_row
@@ -73,7 +75,11 @@ def _work(
     slide = StoredSlide(field, labels if kept else job.store)
     measuring = Measuring(slide, study, work / "cells", study.compute.block_px)
     table = layout.cells_part(row.image_id)
-    n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say)
+    with told_if_full(measuring.work):
+        open_work(measuring.work, task.measurement_key)
+    stain = picture_of(measuring, each, say)
+    whole = None if stain is None else stain.whole
+    n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say, whole)
     peaks, of_nuclei = layout.peaks_part(row.image_id), layout.peak_nuclei_part(row.image_id)
     heights = measure_peaks_of(measuring, peaks, of_nuclei, each, say)
     # Which peaks are foci is decided once all images are measured; those of before are no more.
@@ -85,7 +91,7 @@ def _work(
         picture = slide_overlay(field, study, job.store, plane, {})
         save_png(layout.qc(row.image_id), picture, picture_key(task.measurement_key, {}))
         put_folder(job.store, labels)
-    write_marker(task, stamps, n_cells, None, _summary(field, n_cells), heights)
+    write_marker(task, stamps, n_cells, None, _summary(field, n_cells, stain), heights)
     shutil.rmtree(work, ignore_errors=True)
     return n_cells
 
@@ -155,12 +161,16 @@ def _keep(path: Path, plane: Grey) -> None:
         np.save(file, plane)
 
 
-def _summary(field: Field, n_cells: int) -> dict[str, str | float | int | None]:
+def _summary(field: Field, n_cells: int, stain: SlidePicture | None) -> Summary:
     """The slide's own columns of images.csv; quality is not told of slides."""
-    return {
+    summary: Summary = {
         "height_px": field.shape[0],
         "width_px": field.shape[1],
         "pixel_size_um": field.pixel_size_um,
         "flags": "" if n_cells else NO_CELLS.name,
         "warnings": ";".join(field.warnings),
     }
+    if stain is None:
+        return summary
+    values = image_values(stain.columns, field.pixel_size_um)
+    return with_more(summary, values, image_warnings(stain.columns))

@@ -10,7 +10,7 @@ from measurements.errors import MeasurementError
 from measurements.stain_estimate import Densities, estimate_stain, stained_densities
 from pipelines.errors import ImageError, StudyError
 from pipelines.field.beta_gal import stain_settings
-from pipelines.field.pixels import Grey, read_blank
+from pipelines.field.pixels import read_blank
 from pipelines.study.beta_gal import blank_file
 from pipelines.study.check import Checked, open_row
 from pipelines.study.csv_table import Value
@@ -73,12 +73,16 @@ def _stained(checked: Checked, settings: BetaGal, row: ImageRow) -> Densities:
     field = open_row(checked.study, row)
     assert field.picture is not None  # the study was checked
     path = blank_file(settings, row, checked.path.resolve().parent)
-    blank = None if path is None else _middle(read_blank(path, field))
-    rgb = _middle(field.plane(field.picture))
+    blank = None if path is None else read_blank(path, field)[_middle_of(field.shape)]
+    rgb = field.plane(field.picture, _middle_of(field.shape))
     return stained_densities(rgb, stain_settings(settings, rgb.dtype), blank=blank)
 
 
-def _middle(picture: Grey) -> Grey:
+def _middle_of(shape: tuple[int, int]) -> tuple[slice, slice]:
     """The middle of a large picture, which is enough of it."""
-    top, left = (max(0, (side - MOST_SIDE_PX) // 2) for side in picture.shape[:2])
-    return picture[top : top + MOST_SIDE_PX, left : left + MOST_SIDE_PX]
+    starts = [max(0, (side - MOST_SIDE_PX) // 2) for side in shape]
+    rows, columns = (
+        slice(start, min(start + MOST_SIDE_PX, side))
+        for start, side in zip(starts, shape, strict=True)
+    )
+    return rows, columns

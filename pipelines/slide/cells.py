@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from measurements.beta_gal_parts import WholePicture
 from measurements.blocks import Box
 from pipelines.slide.cluster import Each
-from pipelines.slide.job import Progress, disk_full, open_work
+from pipelines.slide.job import Progress, open_work, told_if_full
 from pipelines.slide.kept import (
     keep_levels,
     keep_slide_levels,
@@ -76,7 +77,14 @@ class Measuring:
         return list(enumerate(found))
 
 
-def measure_cells_of(job: Measuring, key: str, table: Path, each: Each, say: Say) -> int:
+def measure_cells_of(
+    job: Measuring,
+    key: str,
+    table: Path,
+    each: Each,
+    say: Say,
+    picture: WholePicture | None = None,
+) -> int:
     """Measure all cells of a slide and write their table.
 
     Args:
@@ -85,22 +93,21 @@ def measure_cells_of(job: Measuring, key: str, table: Path, each: Each, say: Say
         table: Parquet file of the slide's cells.
         each: where blocks are computed.
         say: is told of every block that is done.
+        picture: what SA-β-Gal is measured with, where the study asks for it.
 
     Returns:
         Number of cells.
     """
     boxes = job.boxes()
-    try:
+    with told_if_full(job.work):
         open_work(job.work, key)
         left = [item for item in boxes if not job.levels(item[0]).is_file()]
         work_through("grey values", left, partial(_keep_levels, job), len(boxes), each, say)
         if not job.slide_levels.is_file():
             keep_slide_levels(job.slide_levels, _slide_levels(job, boxes))
         left = [item for item in boxes if not job.summary(item[0]).is_file()]
-        work_through("measuring", left, partial(_keep_cells, job), len(boxes), each, say)
+        work_through("measuring", left, partial(_keep_cells, job, picture), len(boxes), each, say)
         return _joined(job, boxes, table).n_cells
-    except OSError as error:
-        raise disk_full(error, job.work) from error
 
 
 def work_through(
@@ -141,10 +148,10 @@ def _slide_levels(job: Measuring, boxes: Sequence[tuple[int, Box]]) -> SlideLeve
     return slide_levels(total, job.study, job.slide.pixel_size_um)
 
 
-def _keep_cells(job: Measuring, item: tuple[int, Box]) -> None:
+def _keep_cells(job: Measuring, picture: WholePicture | None, item: tuple[int, Box]) -> None:
     number, own = item
     levels = kept_slide_levels(job.slide_levels)
-    summary = write_block(job.slide, own, job.study, levels, job.cells(number))
+    summary = write_block(job.slide, own, job.study, levels, job.cells(number), picture)
     keep_summary(job.summary(number), summary)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -159,6 +161,15 @@ def open_work(work: Path, key: str) -> None:
 def work_key(settings: SlideSettings, stamp: str) -> str:
     """What stands for settings and files: for the blocks' size too, since blocks are kept."""
     return fingerprint(asdict(settings), stamp)
+
+
+@contextmanager
+def told_if_full(place: Path) -> Iterator[None]:
+    """Turn the error of a disk that takes no more into one for people."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_full(error, place) from error
 
 
 def disk_full(error: OSError, place: Path) -> ImageError:

@@ -15,17 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.background import field_level, outside_cells
+from measurements.beta_gal import BetaGalSettings
+from measurements.beta_gal_parts import WholePicture, part_reach
 from measurements.blocks import Box, ownership
 from measurements.columns import Column, Measured, in_physical_units
 from measurements.foci_scale import brightest, darkest, sampled
 from measurements.histogram import GreyLevels, Histogram
 from measurements.quality import clipping_level
 from pipelines.errors import StudyError
-from pipelines.field.cells import CELL_ID, measure_cells
+from pipelines.field.cells import CELL_ID, measure_cell_stain, measure_cells
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import ChannelLevels, Place, local_background
 from pipelines.study import Study
+from pipelines.study.beta_gal import beta_gal_of
 from pipelines.study.settings import Chromatin
 from pipelines.study.slides import why_not_in_blocks
 
@@ -60,7 +63,11 @@ class SlideImage(Protocol):
         ...
 
     def plane(self, channel: str, box: Box) -> Grey:
-        """One channel's pixels in a box."""
+        """One channel's pixels in a box; of a picture the mean of its colours."""
+        ...
+
+    def rgb(self, box: Box) -> Grey:
+        """The picture's colours in a box, (y, x, 3)."""
         ...
 
     def n_nuclei(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -112,7 +119,13 @@ def slide_levels(whole: BlockLevels, study: Study, pixel_size_um: float | None) 
     }
 
 
-def measure_block(slide: SlideImage, own: Box, study: Study, levels: SlideLevels) -> Measured:
+def measure_block(
+    slide: SlideImage,
+    own: Box,
+    study: Study,
+    levels: SlideLevels,
+    picture: WholePicture | None = None,
+) -> Measured:
     """Measure the cells that belong to a block.
 
     Args:
@@ -120,6 +133,7 @@ def measure_block(slide: SlideImage, own: Box, study: Study, levels: SlideLevels
         own: the block's box.
         study: the settings.
         levels: of the whole slide.
+        picture: what SA-β-Gal is measured with, where the study asks for it.
 
     Returns:
         One value a cell and column, in physical units, by cell id. The flag out_of_focus compares
@@ -131,7 +145,7 @@ def measure_block(slide: SlideImage, own: Box, study: Study, levels: SlideLevels
     _check(study)
     whole, reach = Box(0, 0, *slide.shape), _reach(study, slide.pixel_size_um)
     tables = [
-        _measured(slide, study, Place(ids, view, whole, levels))
+        _measured(slide, study, Place(ids, view, whole, levels), picture)
         for ids, view in views(slide, own, study, reach)
     ]
     return in_physical_units(stacked(tables), slide.pixel_size_um)
@@ -170,15 +184,21 @@ def _aligned(view: Box) -> Box:
     return Box(view.top // LANES * LANES, view.left // LANES * LANES, view.bottom, view.right)
 
 
-def _measured(slide: SlideImage, study: Study, place: Place) -> Measured:
+def _measured(
+    slide: SlideImage, study: Study, place: Place, picture: WholePicture | None
+) -> Measured:
     planes = {channel: slide.plane(channel, place.view) for channel in study.channels}
-    pixels = Pixels("", planes, None, slide.pixel_size_um, ())
+    rgb = None if picture is None else slide.rgb(place.view)
+    pixels = Pixels("", planes, rgb, slide.pixel_size_um, ())
     labels = Labels(
         slide.labels("nuclei", place.view),
         slide.labels("cells", place.view),
         slide.n_nuclei(place.ids),
     )
-    return measure_cells(pixels, labels, study, place)
+    cells = measure_cells(pixels, labels, study, place)
+    if picture is None:
+        return cells
+    return {**cells, **measure_cell_stain(pixels, labels, study, place, picture)}
 
 
 def stacked(tables: list[Measured], key: Column = CELL_ID) -> Measured:
@@ -206,6 +226,9 @@ def _reach(study: Study, pixel_size_um: float | None) -> int:
         for m in study.measurements
         if isinstance(m, Chromatin)
     ]
+    if beta_gal_of(study) is not None:
+        # Stain is told from what lies around a pixel, of the cell and of its ring.
+        reaches.append(local.gap + local.width + part_reach(BetaGalSettings()))
     return ceil(max(reaches)) + 1
 
 

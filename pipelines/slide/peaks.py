@@ -25,7 +25,7 @@ from pipelines.slide.foci import (
     with_evidence,
     with_heights,
 )
-from pipelines.slide.job import disk_full
+from pipelines.slide.job import told_if_full
 from pipelines.slide.kept import keep_array, kept_array, kept_slide_levels
 from pipelines.slide.measuring import SlideImage
 from pipelines.slide.segmenting import Say
@@ -53,7 +53,7 @@ def measure_peaks_of(
     """
     if not asked_for(job.study):
         return {}
-    try:
+    with told_if_full(job.work):
         scales = first_scales(job.study, kept_slide_levels(job.slide_levels))
         for number in range(1, 2 + PASSES):
             stage = f"noise of foci {number} of {1 + PASSES}"
@@ -64,8 +64,6 @@ def measure_peaks_of(
         for kind, path in (("peaks", peaks), ("nuclei", nuclei)):
             tables = (pq.read_table(_path(job, kind, number)) for number, _ in job.boxes())
             write_parquet_rows(path, tables)
-    except OSError as error:
-        raise disk_full(error, job.work) from error
     return {channel: counts.tolist() for channel, counts in zip(scales, heights, strict=True)}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.blocks import Box
-from pipelines.field.pixels import Grey
+from pipelines.field.pixels import Grey, rgb_to_grey
 from pipelines.images import Field
 from pipelines.slide.tasks import label_array
 
@@ -42,8 +42,14 @@ class StoredSlide:
         return labels
 
     def plane(self, channel: str, box: Box) -> Grey:
-        """One channel's pixels in a box."""
-        return self.field.plane(channel, _slices(box))
+        """One channel's pixels in a box; of a picture the mean of its colours."""
+        plane = self.field.plane(channel, _slices(box))
+        return rgb_to_grey(plane) if channel == self.field.picture else plane
+
+    def rgb(self, box: Box) -> Grey:
+        """The picture's colours in a box, (y, x, 3)."""
+        assert self.field.picture is not None  # the study was checked
+        return self.field.plane(self.field.picture, _slices(box))
 
     def n_nuclei(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
         """One in each: cells of a slide are made from nuclei."""

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from measurements.beta_gal_parts import WholePicture
 from measurements.blocks import Box
 from measurements.histogram import Histogram
 from measurements.quality import (
@@ -48,10 +49,15 @@ class BlockSummary:
 
 
 def write_block(
-    slide: SlideImage, own: Box, study: Study, levels: SlideLevels, path: Path
+    slide: SlideImage,
+    own: Box,
+    study: Study,
+    levels: SlideLevels,
+    path: Path,
+    picture: WholePicture | None = None,
 ) -> BlockSummary:
     """Measure a block's cells (`measure_block`) and write them to `path`, whole or not at all."""
-    table = arrow_table(measure_block(slide, own, study, levels))
+    table = arrow_table(measure_block(slide, own, study, levels, picture))
     write_parquet(path, table)
     name = _steepness(study)
     values = None if name is None else table.column(name).to_numpy()

@@ -33,8 +33,8 @@ def why_not_in_blocks(measurement: Measurement) -> str | None:
         return "haze is told from the whole image, which slides are never; leave haze out"
     if isinstance(measurement, Foci) and measurement.stack is not None:
         return "foci are looked for in one plane of slides, never in a stack; leave stack out"
-    if isinstance(measurement, BetaGal):
-        return "beta_gal is not measured on slides yet"
+    if isinstance(measurement, BetaGal) and measurement.blank is not None:
+        return "the light of a slide is taken from its own background; leave blank out"
     if isinstance(measurement, Spots | Transcripts):
         return f"{measurement.type} is not measured on slides yet; cut the slide into fields"
     return None
@@ -60,8 +60,6 @@ def slide_problems(study: Study, slides: Mapping[str, object]) -> list[Problem]:
         )
     if study.z == "best_focus" and any(_has_stack(image) for image in slides.values()):
         asked.append(("z", "best_focus is not chosen for slides; give max or mean"))
-    if any(isinstance(image, Field) and image.picture is not None for image in slides.values()):
-        asked.append(("channels", "rgb pictures are not measured as slides yet"))
     return [error(where, f"{size}: {what}") for where, what in asked]
 
 

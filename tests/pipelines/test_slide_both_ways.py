@@ -94,3 +94,31 @@ def test_foci(tmp_path, monkeypatch):
     assert ids.to_list() == list(range(1, found.height + 1))
     thresholds = [read_csv(folder / "tables/thresholds.csv") for folder in (blocks, whole)]
     assert thresholds[0] == thresholds[1]
+
+
+def test_beta_gal(tmp_path, monkeypatch):
+    """In a picture whose nuclei are brighter than the light, as the network of the tests wants."""
+    rng = np.random.default_rng(1)
+    nuclei = blobs(SHAPE, 70, noise=0)
+    y, x = np.indices(SHAPE)
+    stain = 0.3 * (np.sin(x / 40) + 1) * (nuclei > 0.02)
+    light = 20000 * (1 - ((y / 330 - 0.4) ** 2 + (x / 620 - 0.6) ** 2) / 3) * (1 + nuclei)
+    rgb = light[..., np.newaxis] * 10 ** (-stain[..., np.newaxis] * [0.865, 0.479, 0.149])
+    rgb = rng.normal(rgb, 200).astype(np.uint16)
+    write_slide(tmp_path, rgb, "YXS")
+    write_samples(tmp_path, [{"image": "slide.ome.tif", "donor": "D1"}])
+    blocks, whole = both_ways(
+        tmp_path,
+        monkeypatch,
+        channels="{bright: rgb}",
+        segmented="bright",
+        measurements="{type: beta_gal}",
+    )
+    cells = assert_same(blocks, whole, "cells.parquet", "cell_id")
+    assert cells.height > 25
+    assert np.ptp(cells["beta_gal_mean_od"].to_numpy()) > 0.2
+    [one], [other] = (read_csv(folder / "tables/images.csv") for folder in (blocks, whole))
+    own = [name for name in one if name.startswith("beta_gal_image")]
+    assert len(own) == 5
+    for name in own:
+        assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-4), name
