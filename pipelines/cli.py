@@ -298,6 +298,40 @@ def open_(
         open_run(folder, image, study_folder)
 
 
+@app.command()
+def decode(  # noqa: PLR0913  (each is an option of the command line)
+    rounds: Annotated[
+        Path, typer.Argument(metavar="ROUNDS", help="CSV: image_id, round, image (the file).")
+    ],
+    codebook: Annotated[
+        Path, typer.Option("--codebook", "-b", help="CSV: gene, and a column a round.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the tables.")],
+    nuclei: Annotated[str, typer.Option(help="Channel of the nuclear stain: index or name.")],
+    dots: Annotated[
+        str, typer.Option(help="Channels of the dots, with commas, as the codebook counts them.")
+    ],
+    sigma: Annotated[float, typer.Option(min=0.5, help="SD of a dot in px.")] = 1.5,
+    empty: Annotated[str, typer.Option(help="Names of words without a gene.")] = "empty*",
+    quality: Annotated[float, typer.Option(min=0.0, max=1.0, help="Lowest of a read.")] = 0.5,
+    corrections: Annotated[
+        int | None, typer.Option(min=0, help="Wrong rounds of a read; else what the words allow.")
+    ] = None,
+    residual: Annotated[float, typer.Option(help="Largest residual shift of a round, px.")] = 1.0,
+) -> None:
+    """Decode in situ sequencing: x, y and gene of every transcript, for a study's `transcripts`.
+
+    Writes IMAGE.csv for each image, and decoding.csv. The exit code is 1 where an image failed.
+    """
+    with errors_for_people():
+        from pipelines.decode import DecodeSettings, decode_files
+
+        names = tuple(name.strip() for name in dots.split(","))
+        settings = DecodeSettings(nuclei, names, sigma, empty, quality, corrections, residual)
+        failed = decode_files(rounds, codebook, output, settings, typer.echo)
+    raise typer.Exit(IMAGES_FAILED if failed else 0)
+
+
 class ExportFormat(StrEnum):
     """What cells can be exported to."""
 

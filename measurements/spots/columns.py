@@ -73,7 +73,7 @@ SPOT_CLUMP = Column(
     "clump", "key", "int64", "Number of the clump: spots whose pixels touch are in one.", LIGHT,
     aggregate=False,
 )  # fmt: skip
-SPOT_ISOLATED = Column("isolated", "flag", "bool", "The spot is alone in its clump.", LIGHT)
+SPOT_ISOLATED = Column("isolated", "flag", "bool", "No other spot shares light with it.", LIGHT)
 SPOT_REJECTED = Column(
     "autofluorescent", "flag", "bool", "The unused channel shows the spot too: it is not counted.",
     "measurements.spots.detection.is_autofluorescent",

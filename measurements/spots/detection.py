@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, spatial
 
-from measurements.foci_detection import find_peaks
-from measurements.foci_response import band_pass
+from measurements.foci_detection import Peaks, find_peaks
+from measurements.foci_response import Response, band_pass
 from measurements.foci_settings import FociSettings
 from measurements.foci_smoothing import Image, highest
 from measurements.regions import Floats, Regions, divide
@@ -23,6 +23,8 @@ from measurements.spots.light import light_of
 from measurements.spots.settings import SpotSettings, UnusedChannel
 
 Ints = NDArray[np.int64]
+# Spots farther apart than this, times sigma, take 2 % or less of each other's light.
+ALONE = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +37,7 @@ class Spots:
         contrast: grey value at the peak less the level around.
         integrated: sum over the spot's pixels of the grey value less the level around.
         clump: number of the clump, from 0; spots whose rims touch are in the same one.
-        isolated: whether the spot is the only one of its clump.
+        isolated: whether no other spot is so near that the two share light.
         threshold: noise SDs that spots of this picture exceed.
     """
 
@@ -67,11 +69,7 @@ def find_spots(image: NDArray[Any], settings: SpotSettings) -> Spots:
     Raises:
         MeasurementError: the image is not (y, x), or has no real numbers.
     """
-    whole = Regions.of(np.ones(image.shape, dtype=np.uint8))
-    foci = FociSettings(sigma=settings.sigma, threshold=settings.threshold)
-    response = band_pass(image, whole, foci)
-    candidates = find_peaks(response, foci)
-    peaks = candidates.higher_than(candidates.threshold)
+    response, peaks = _peaks(image, settings)
     owner, above = light_of(response.levelled, peaks.labels, settings)
     clumps, _ = ndimage.label(owner > 0, np.ones((3, 3)))
     pixels = np.flatnonzero(owner)
@@ -80,10 +78,16 @@ def find_spots(image: NDArray[Any], settings: SpotSettings) -> Spots:
     integrated = np.bincount(owner.ravel()[pixels] - 1, light, minlength=n).astype(np.float64)
     at = tuple(np.clip(np.floor(peaks.places + 0.5).astype(np.int64), 0, None).T)
     clump = clumps[at].astype(np.int64) - 1
-    alone = np.bincount(clump, minlength=n)[clump] == 1
+    alone = _nearest(peaks.places) > ALONE * settings.sigma
     return Spots(
         peaks.places, peaks.height, peaks.contrast, integrated, clump, alone, peaks.threshold
     )
+
+
+def find_places(image: NDArray[Any], settings: SpotSettings) -> tuple[Floats, Floats]:
+    """Places of the spots of one channel, as `find_spots` has them, and their heights."""
+    _, peaks = _peaks(image, settings)
+    return peaks.places, peaks.height
 
 
 def is_autofluorescent(
@@ -97,9 +101,7 @@ def is_autofluorescent(
         settings: as the spots were found.
         rule: how alike the two must be.
     """
-    whole = Regions.of(np.ones(unused.shape, dtype=np.uint8))
-    foci = FociSettings(sigma=settings.sigma, threshold=rule.height)
-    found = find_peaks(band_pass(unused, whole, foci), foci)
+    _, found = _peaks(unused, SpotSettings(settings.sigma, rule.height))
     light = np.zeros(unused.shape, dtype=np.float32)
     at = tuple(np.clip(np.floor(found.places + 0.5).astype(np.int64), 0, None).T)
     light[at] = np.maximum(found.contrast, 0)
@@ -108,6 +110,22 @@ def is_autofluorescent(
         np.nan_to_num(divide(near, spots.contrast)) >= rule.ratio
     )
     return autofluorescent
+
+
+def _nearest(places: Floats) -> Floats:
+    """Distance of each place to the nearest other one; infinite for a single one."""
+    if len(places) < 2:
+        return np.full(len(places), np.inf)
+    nearest: Floats = spatial.KDTree(places).query(places, k=2)[0][:, 1]
+    return nearest
+
+
+def _peaks(image: NDArray[Any], settings: SpotSettings) -> tuple[Response, Peaks]:
+    whole = Regions.of(np.ones(image.shape, dtype=np.uint8))
+    foci = FociSettings(sigma=settings.sigma, threshold=settings.threshold)
+    response = band_pass(image, whole, foci)
+    candidates = find_peaks(response, foci)
+    return response, candidates.higher_than(candidates.threshold)
 
 
 def _within(light: Image, distance: float) -> Image:

@@ -72,13 +72,13 @@ def _singles(
 
 
 def _row(settings: Spots, batch: Value, single: float, n: int) -> Mapping[str, object]:
-    note = f"light of one molecule, grey values x px, from {n} isolated spots"
+    note = f"light of one molecule, grey values x px, from {n} isolated spots in cells"
     if settings.single is not None:
         note = "light of one molecule, grey values x px, as the study gives it"
     elif np.isnan(single):
         note = (
-            f"only {n} isolated spots, too few to tell the light of one molecule: every spot "
-            "counts as one, clusters too"
+            f"only {n} isolated spots in cells, too few to tell the light of one molecule: every "
+            "spot counts as one, clusters too"
         )
     return {
         "name": f"{settings.channel}_molecules",
@@ -94,6 +94,7 @@ def _row(settings: Spots, batch: Value, single: float, n: int) -> Mapping[str, o
 def _isolated(layout: Layout, image_id: str, settings: Spots) -> NDArray[np.float64]:
     spots = _of_channel(pq.read_table(layout.found_spots_part(image_id)), settings)
     chosen = _flags(spots, SPOT_ISOLATED) & ~_flags(spots, SPOT_REJECTED)
+    chosen &= spots.column(SPOT_CELL.name).to_numpy() > 0  # what lies outside is often noise
     light: NDArray[np.float64] = spots.column(SPOT_INTEGRATED.name).to_numpy()[chosen]
     return light
 

@@ -44,7 +44,8 @@ class RoundsSettings:
         brightness_cv: coefficient of variation of dots' light, and again of each round's.
         fwhm_um: width of a dot before the microscope.
         shift_px: how far a round is shifted against the first, at most, along each axis.
-        bad_round: number of a round, from 0, that was taken elsewhere; None for none.
+        bad_round: number of a round, from 0, whose nuclei are those of another field; None for
+            none.
         dapi_e: mean light of a nucleus, electrons.
         channel_gain: light of each dye relative to the first.
     """
@@ -127,13 +128,13 @@ def simulate_rounds(settings: RoundsSettings, seed: int) -> Rounds:
     light = _dot_light(len(every), settings, seed)
     dots, nuclei = [], []
     for number in range(settings.n_rounds):
-        elsewhere = settings.bad_round == number
         dyes = [
             _paint(every, light[:, number] * (lit[:, number] == dye), shifts[number], settings)
             for dye in range(settings.n_channels)
         ]
         dots.append(_photograph(dyes, settings, seed, number))
-        moved = ndimage.shift(dna, shifts[number] + (97.3 if elsewhere else 0), mode="wrap")
+        shown = _dna(settings, seed + 1)[1] if settings.bad_round == number else dna
+        moved = ndimage.shift(shown, shifts[number], mode="wrap")
         cut = moved[MARGIN:-MARGIN, MARGIN:-MARGIN]
         nuclei.append(
             expose(cut + settings.scene.background_e, settings.camera, part_rng(seed, "n", number))
@@ -141,9 +142,7 @@ def simulate_rounds(settings: RoundsSettings, seed: int) -> Rounds:
     names = [f"gene_{i + 1}" for i in range(settings.n_genes)]
     names += [f"empty_{i + 1}" for i in range(settings.n_empty)]
     table = {"y": place[:, 0], "x": place[:, 1], "word": gene, "errors": errors}
-    return Rounds(
-        np.stack(nuclei), np.stack(dots), words, tuple(names), shifts, table, labels
-    )
+    return Rounds(np.stack(nuclei), np.stack(dots), words, tuple(names), shifts, table, labels)
 
 
 def draw_words(settings: RoundsSettings, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -160,7 +159,7 @@ def draw_words(settings: RoundsSettings, rng: np.random.Generator) -> NDArray[np
         if ((words != word).sum(axis=1) >= settings.min_distance).all():
             words = np.vstack([words, word])
     raise ValueError(
-        f"Found {len(words)} words of {settings.n_rounds} rounds with {settings.n_channels} colours "
+        f"Found {len(words)} words of {settings.n_rounds} rounds, {settings.n_channels} colours, "
         f"that differ in {settings.min_distance} rounds, {wanted} were asked for."
     )
 
@@ -180,7 +179,7 @@ def _places(settings: RoundsSettings, seed: int) -> FloatArray:
 def _colours(
     words: NDArray[np.int64], settings: RoundsSettings, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The colour of every transcript in every round, -1 for dark, and how many are not its word's."""
+    """The colour of every transcript in every round, -1 for dark, and how many are wrong."""
     draw = rng.random(words.shape)
     other = (words + rng.integers(1, settings.n_channels, words.shape)) % settings.n_channels
     dark = draw < settings.dropout
@@ -189,9 +188,7 @@ def _colours(
     return colours, (dark | wrong).sum(axis=1)
 
 
-def _strays(
-    n: int, settings: RoundsSettings, seed: int
-) -> tuple[FloatArray, NDArray[np.int64]]:
+def _strays(n: int, settings: RoundsSettings, seed: int) -> tuple[FloatArray, NDArray[np.int64]]:
     """Dots of no transcript: places and colours."""
     rng = part_rng(seed, "strays")
     count = rng.poisson(settings.stray_fraction * n)
