@@ -200,15 +200,18 @@ def _compare(sides: Sides) -> tuple[Floats, Floats]:
 
 
 def _information(sides: Sequence[Sides], cells: NDArray[np.int64]) -> Floats:
-    """Weight of each comparison, as if shifts lost no cells at contact, (1 + shifts, bounds).
+    """Weight of each comparison, shifts made up for half of what they lose, (1 + shifts, bounds).
 
     Cells at true contact are missing as found and after each shift, but a shift loses those too
-    that come to lie within contact of a shifted source. Without this every shift would seem poorer
-    than what was found, and 8 % of nulls were significant at 0.05.
+    that come to lie within contact of a shifted source. Were responses independent, that would cost
+    as much certainty as it costs cells, and nothing had to be made up for; were patches of response
+    all that varies, holes so small would cost none, and all had to be. Tissue lies between, and so
+    does the geometric mean of the two [judgement; of simulated sections without an effect 8 to 12 %
+    are significant at 0.05 with nothing made up for, 2 to 4 % with all].
     """
     total = cells.sum(axis=-1)
     found = [
-        (near * far / np.maximum(near + far, 1)) * (total / np.maximum(near + far, 1))
+        (near * far / np.maximum(near + far, 1)) * np.sqrt(total / np.maximum(near + far, 1))
         for near, _, far, _ in sides
     ]
     return np.stack([weight.sum(axis=1) for weight in found], axis=1)
