@@ -78,20 +78,23 @@ def _columns(asked: Sequence[Density]) -> list[Column]:
     found = []
     for m in asked:
         which = ", ".join(f"{name} {value}" for name, value in m.cells.items())
-        area = "tissue" if m.area == "tissue" else "image"
+        area, cells = f"{m.area}_mm2", f"cells with {which}"
+        each = f"for each mm² of {m.area}"
         found += [
-            Column(f"{m.name}_n", "count", "int64", f"Cells with {which}.", SOURCE),
-            Column(f"{m.name}_per_mm2", "1/mm²", "float64", f"These for each mm² of {area}.",
-                   f"{m.name}_n / {area}_mm2"),
-        ]  # fmt: skip
+            Column(f"{m.name}_n", "count", "int64", f"Number of {cells}.", SOURCE),
+            _per_mm2(m.name, f"Number of {cells} {each}.", area),
+        ]
         for column in m.sums:
-            of = f"{m.name}_{column}"
+            of, sums = f"{m.name}_{column}", f"Sum of {column} over {cells}"
             found += [
-                Column(f"{of}_n", "count", "float64", f"Sum of {column} over them.", SOURCE),
-                Column(f"{of}_per_mm2", "1/mm²", "float64", f"That for each mm² of {area}.",
-                       f"{of}_n / {area}_mm2"),
-            ]  # fmt: skip
+                Column(f"{of}_n", "count", "float64", f"{sums}.", SOURCE),
+                _per_mm2(of, f"{sums} {each}.", area),
+            ]
     return found
+
+
+def _per_mm2(of: str, meaning: str, area: str) -> Column:
+    return Column(f"{of}_per_mm2", "1/mm²", "float64", meaning, f"{of}_n / {area}")
 
 
 def _read(layout: Layout, asked: Sequence[Density], cohort: Cohort) -> pl.DataFrame:
