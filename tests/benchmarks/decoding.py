@@ -114,7 +114,7 @@ def run(settings: RoundsSettings, n_fields: int) -> Score:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fields", type=int, default=4)
+    parser.add_argument("--fields", type=int, default=8)
     n_fields = parser.parse_args().fields
     base = RoundsSettings(density_per_px=USUAL)
     conditions = {
