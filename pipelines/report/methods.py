@@ -141,8 +141,8 @@ def _foci_threshold(threshold: object) -> str:
             f"{threshold.get('false_foci'):g} times a nucleus"
         )
     return (
-        "above the height at which peaks of texture and of foci are equally likely, fitted to all "
-        f"images{each} together with a share of foci for every image"
+        "above the height at which a peak is a focus with a probability of 0.4 (heights of texture "
+        f"and of foci fitted to all images{each} together, with a share of foci for every image)"
     )
 
 
