@@ -11,9 +11,10 @@ of foci are log-normal.
 Both shapes are the same for all images of a batch and are fitted to all of them together, by
 expectation maximisation; the share of foci is each image's own. The threshold is where a summit is
 a focus with a probability of 0.4, a local false discovery rate of 0.6 (Efron 2004, J Am Stat Assoc
-99:96): there missed foci and false ones nearly balance, so that counts are about right on average,
-in an image with no focus as in one with many. Pooling matters: with one share for all, few foci are
-found in the midst of many false ones, or many are missed (tests/benchmarks/foci.py prints both).
+99:96): there missed foci and false ones nearly balance, in an image with no focus as in one with
+many; of foci as weak as three SDs of their surroundings a tenth more are missed. Pooling matters:
+with one share for all, few foci are found in the midst of many false ones, or many are missed
+(tests/benchmarks/foci.py prints both).
 """
 
 from collections.abc import Sequence
