@@ -16,8 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from pipelines.overlay.portrait import SIDE as OF_CELL
 from pipelines.report import build_report
+from pipelines.run.chosen import EACH
 from pipelines.run.layout import Layout
+from pipelines.run.portraits import COLUMNS
 from pipelines.statistics import (
     POWER_COLUMNS,
     STATISTICS_COLUMNS,
@@ -83,8 +86,23 @@ def write_run(folder: Path, images: int, cells: int) -> None:
         "sample_columns": ["genotype", "donor"], "group_columns": ["genotype"],
         "outcomes": list(units),
     }  # fmt: skip
+    write_portraits(layout, rng)
     content = {"study": said, "settings": study.model_dump(mode="json")}
     write_text(layout.provenance, json.dumps(content))
+
+
+def write_portraits(layout: Layout, rng: np.random.Generator) -> None:
+    """As many pictures of single cells as a run leaves at most: 8 columns of 4 groups."""
+    rows = []
+    for number in range(8 * 4 * 5 * EACH):
+        noise = rng.normal(60, 25, (OF_CELL // 2, OF_CELL // 2, 3)).clip(0, 255).astype(np.uint8)
+        name = f"{number}.png"
+        layout.portraits.mkdir(exist_ok=True)
+        Image.fromarray(noise).resize((OF_CELL, OF_CELL)).save(layout.portraits / name)
+        found = (f"column{number % 8}", "p21", 0, 1, 20, "µm", f"place {number // 8 % 5}",
+                 f"group {number // 40 % 4}", "image000", number, 1.0, name)  # fmt: skip
+        rows.append(dict(zip(COLUMNS, found, strict=True)))
+    write_csv(layout.portraits / "cells.csv", rows, COLUMNS)
 
 
 def main() -> None:
