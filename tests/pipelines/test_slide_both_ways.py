@@ -33,6 +33,8 @@ compute: {{slide_above_px: {above}, block_px: 256}}
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch):
     use_fake_network(monkeypatch)
+    # Tables are compared; drawing four reports takes longer than all the rest.
+    monkeypatch.setattr("pipelines.report.build_report", lambda *_: None)
 
 
 def both_ways(folder, monkeypatch, **settings):
@@ -70,6 +72,7 @@ def assert_same(one, other, table, order):
     return tables[0]
 
 
+@pytest.mark.slow
 def test_foci(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     nuclei = blobs(SHAPE, 70, noise=0)
@@ -96,6 +99,7 @@ def test_foci(tmp_path, monkeypatch):
     assert thresholds[0] == thresholds[1]
 
 
+@pytest.mark.slow
 def test_beta_gal(tmp_path, monkeypatch):
     """In a picture whose nuclei are brighter than the light, as the network of the tests wants."""
     rng = np.random.default_rng(1)

@@ -162,10 +162,6 @@ def test_a_field_in_blocks_is_the_field_in_one_piece(tmp_path, monkeypatch):
     ("change", "message"),
     [
         (
-            {"measurements": "{type: foci, channel: dna, stack: {sigma_z_planes: 1}}"},
-            "leave stack out",
-        ),
-        (
             {
                 "measurements": "{type: reporters, channels: [dna], haze: true, "
                 "gates: {dna: {rule: gmm}}}"
