@@ -1,6 +1,9 @@
 """Cells to images, images to samples (units), units to groups: one level each.
 
 A group's mean is the mean of its units' means, never of its cells: cells are not the n.
+
+Cells are read one image or unit after the other. A tree of partial counts and moments would need no
+less memory, since none is held for the images before, and its medians would not be exact.
 """
 
 from collections.abc import Mapping, Sequence
