@@ -70,18 +70,67 @@ def count_transcripts(
     Returns:
         One value a cell and column, the image's own values by column, and warnings.
     """
-    settings = transcripts_of(study)
-    if settings is None or found is None:
+    if found is None:
         return {}, {}, ()
-    inside = on_image(found, cells.shape)
-    transcripts = found.take(inside)
-    owner = owners(transcripts, cells, settings.in_px("distance", pixel_size_um))
-    in_cells, outside = int((owner > 0).sum()), int((~inside).sum())
+    owner, counts = _counted(study, found, cells, ids, pixel_size_um)
+    return counts, *transcript_totals(found, cells.shape, int((owner > 0).sum()))
+
+
+def count_transcripts_in_view(
+    study: Study,
+    found: Transcripts | None,
+    cells: NDArray[np.uint32],
+    ids: NDArray[np.uint32],
+    corner: tuple[int, int],
+    pixel_size_um: float | None,
+) -> Measured:
+    """Give a slide's transcripts to the cells that are wanted of a view of it.
+
+    Args:
+        study: the settings.
+        found: the slide's transcripts; None for none.
+        cells: (y, x) labels of the view.
+        ids: the cells wanted.
+        corner: row and column where the view begins in the slide.
+        pixel_size_um: edge of a pixel.
+    """
+    if found is None:
+        return {}
+    moved = Transcripts(found.y - corner[0], found.x - corner[1], found.gene, found.genes)
+    return _counted(study, moved, cells, ids, pixel_size_um)[1]
+
+
+def transcript_totals(
+    found: Transcripts, shape: tuple[int, ...], in_cells: int
+) -> tuple[Mapping[str, float], tuple[str, ...]]:
+    """The image's own values by column, and warnings.
+
+    Args:
+        found: all transcripts of the image.
+        shape: of the image.
+        in_cells: how many were given to cells.
+    """
+    inside = int(on_image(found, shape).sum())
+    outside = found.y.size - inside
     values: dict[str, float] = {
-        IN_IMAGE.name: owner.size,
+        IN_IMAGE.name: inside,
         IN_CELLS.name: in_cells,
-        OUTSIDE_CELLS.name: owner.size - in_cells,
+        OUTSIDE_CELLS.name: inside - in_cells,
         OUTSIDE_IMAGE.name: outside,
     }
-    warnings = (f"{outside} transcripts lie beyond the image's edge",) if outside else ()
-    return measure_transcripts(owner, transcripts, ids), values, warnings
+    return values, (f"{outside} transcripts lie beyond the image's edge",) if outside else ()
+
+
+def _counted(
+    study: Study,
+    found: Transcripts,
+    cells: NDArray[np.uint32],
+    ids: NDArray[np.uint32],
+    pixel_size_um: float | None,
+) -> tuple[NDArray[np.uint32], Measured]:
+    """Owner of each transcript that lies on these labels, and counts by cell."""
+    settings = transcripts_of(study)
+    assert settings is not None  # there are transcripts where the study has settings of them
+    here = found.take(on_image(found, cells.shape))
+    owner = owners(here, cells, settings.in_px("distance", pixel_size_um))
+    return owner, measure_transcripts(owner, here, ids)

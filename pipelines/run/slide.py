@@ -9,11 +9,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from measurements.transcripts import TRANSCRIPTS
 from pipelines.errors import ImageError
 from pipelines.field.beta_gal import image_values, image_warnings
 from pipelines.field.pixels import Grey
 from pipelines.field.summary import NO_CELLS, Summary, with_more
+from pipelines.field.transcripts import transcript_totals, transcripts_in
 from pipelines.files import put_folder, replacing
 from pipelines.images import Field
 from pipelines.overlay import draw_overlay, save_png
@@ -79,6 +83,7 @@ def _work(
         open_work(measuring.work, task.measurement_key)
     stain = picture_of(measuring, each, say)
     whole = None if stain is None else stain.whole
+    transcripts = transcripts_in(study, field.shape, field.pixel_size_um)
     n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say, whole)
     peaks, of_nuclei = layout.peaks_part(row.image_id), layout.peak_nuclei_part(row.image_id)
     heights = measure_peaks_of(measuring, peaks, of_nuclei, each, say)
@@ -91,7 +96,11 @@ def _work(
         picture = slide_overlay(field, study, job.store, plane, {})
         save_png(layout.qc(row.image_id), picture, picture_key(task.measurement_key, {}))
         put_folder(job.store, labels)
-    write_marker(task, stamps, n_cells, None, _summary(field, n_cells, stain), heights)
+    summary = _summary(field, n_cells, stain)
+    if transcripts is not None:
+        in_cells = pc.sum(pq.read_table(table, columns=[TRANSCRIPTS.name]).column(0)).as_py() or 0
+        summary = with_more(summary, *transcript_totals(transcripts, field.shape, in_cells))
+    write_marker(task, stamps, n_cells, None, summary, heights)
     shutil.rmtree(work, ignore_errors=True)
     return n_cells
 

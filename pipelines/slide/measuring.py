@@ -22,15 +22,18 @@ from measurements.columns import Column, Measured, in_physical_units
 from measurements.foci_scale import brightest, darkest, sampled
 from measurements.histogram import GreyLevels, Histogram
 from measurements.quality import clipping_level
+from measurements.transcripts import Transcripts
 from pipelines.errors import StudyError
 from pipelines.field.cells import CELL_ID, measure_cell_stain, measure_cells
 from pipelines.field.labels import Labels
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import ChannelLevels, Place, local_background
+from pipelines.field.transcripts import count_transcripts_in_view, transcripts_in
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
 from pipelines.study.settings import Chromatin
 from pipelines.study.slides import why_not_in_blocks
+from pipelines.study.transcripts_check import transcripts_of
 
 BlockLevels = Mapping[str, GreyLevels]
 SlideLevels = Mapping[str, ChannelLevels]
@@ -144,8 +147,9 @@ def measure_block(
     """
     _check(study)
     whole, reach = Box(0, 0, *slide.shape), _reach(study, slide.pixel_size_um)
+    transcripts = transcripts_in(study, slide.shape, slide.pixel_size_um)
     tables = [
-        _measured(slide, study, Place(ids, view, whole, levels), picture)
+        _measured(slide, study, Place(ids, view, whole, levels), picture, transcripts)
         for ids, view in views(slide, own, study, reach)
     ]
     return in_physical_units(stacked(tables), slide.pixel_size_um)
@@ -185,7 +189,11 @@ def _aligned(view: Box) -> Box:
 
 
 def _measured(
-    slide: SlideImage, study: Study, place: Place, picture: WholePicture | None
+    slide: SlideImage,
+    study: Study,
+    place: Place,
+    picture: WholePicture | None,
+    transcripts: Transcripts | None,
 ) -> Measured:
     planes = {channel: slide.plane(channel, place.view) for channel in study.channels}
     rgb = None if picture is None else slide.rgb(place.view)
@@ -195,7 +203,13 @@ def _measured(
         slide.labels("cells", place.view),
         slide.n_nuclei(place.ids),
     )
-    cells = measure_cells(pixels, labels, study, place)
+    corner = place.view.top, place.view.left
+    cells = {
+        **measure_cells(pixels, labels, study, place),
+        **count_transcripts_in_view(
+            study, transcripts, labels.cells, place.ids, corner, slide.pixel_size_um
+        ),
+    }
     if picture is None:
         return cells
     return {**cells, **measure_cell_stain(pixels, labels, study, place, picture)}
@@ -226,6 +240,9 @@ def _reach(study: Study, pixel_size_um: float | None) -> int:
         for m in study.measurements
         if isinstance(m, Chromatin)
     ]
+    if (transcripts := transcripts_of(study)) is not None:
+        # A transcript of the cell may be as near to another one.
+        reaches.append(2 * transcripts.in_px("distance", pixel_size_um))
     if beta_gal_of(study) is not None:
         # Stain is told from what lies around a pixel, of the cell and of its ring.
         reaches.append(local.gap + local.width + part_reach(BetaGalSettings()))

@@ -126,3 +126,31 @@ def test_beta_gal(tmp_path, monkeypatch):
     assert len(own) == 5
     for name in own:
         assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-4), name
+
+
+@pytest.mark.slow
+def test_transcripts(tmp_path, monkeypatch):
+    """Also those that lie between cells of two blocks, as near to the one as to the other."""
+    rng = np.random.default_rng(1)
+    pixels = (1000 * blobs(SHAPE, 70, noise=0) + 100).astype(np.uint16)
+    write_slide(tmp_path, pixels[np.newaxis], "CYX")
+    write_samples(tmp_path, [{"image": "slide.ome.tif", "donor": "D1"}])
+    places = rng.integers((-1, -1), SHAPE, (20_000, 2)) * 0.5
+    names = rng.choice(["Hamp", "Cyp2f2", "Cyp2e1"], len(places))
+    table = pl.DataFrame({"x": places[:, 1], "y": places[:, 0], "gene": names})
+    table.write_csv(tmp_path / "slide.csv")
+    blocks, whole = both_ways(
+        tmp_path,
+        monkeypatch,
+        channels="{dna: 0}",
+        segmented="dna",
+        measurements="{type: transcripts, table: '{image_id}.csv', unit: um, distance_um: 4}",
+    )
+    cells = assert_same(blocks, whole, "cells.parquet", "cell_id")
+    assert cells["transcript_count"].sum() > 5_000
+    [one], [other] = (read_csv(folder / "tables/images.csv") for folder in (blocks, whole))
+    own = [name for name in one if name.startswith("transcripts_")]
+    assert len(own) == 4
+    for name in own:
+        assert one[name] == other[name], name
+    assert int(one["transcripts_outside_image"]) > 0
