@@ -17,6 +17,7 @@ from pipelines.statistics.comparisons import same_level
 from pipelines.statistics.measured import Measured, measure, unit_keys
 from pipelines.statistics.moments import COUNTED, IMAGE, MEAN, Outcome
 from pipelines.statistics.power import Components, detectable
+from pipelines.statistics.regated import percentile_gate
 from pipelines.statistics.results import joined
 from pipelines.statistics.table import Row, find_outcome, outcomes_of
 from pipelines.statistics.unit_values import section_value
@@ -33,6 +34,10 @@ SAMPLINGS = {
     "ten times the cells": (1.0, 10.0),
 }
 """Name -> factors to the images of a unit and to the cells of an image."""
+EXACT_GATE = (
+    "the plan takes the gate as exact and the test does not: less is found than planned, the fewer "
+    "units set the gate"
+)
 
 SOURCE = "pipelines.statistics.power"
 PLAN = "noncentral t (Cohen 1988, ch. 2) with variance components by REML"
@@ -89,22 +94,22 @@ def power_rows(study: Study, cells: Path) -> list[Row]:
     design = study.statistics
     if design is None or not cells.is_file():
         return []
-    flags = study.exclude.flags
-    return [row for name in outcomes_of(study) for row in _planned(name, design, cells, flags)]
+    return [row for name in outcomes_of(study) for row in _planned(name, study, design, cells)]
 
 
 def _planned(
-    named: OutcomeWithin | str, design: Statistics, cells: Path, exclude: Sequence[str]
+    named: OutcomeWithin | str, study: Study, design: Statistics, cells: Path
 ) -> list[Row]:
     outcome = find_outcome(named, cells)
     if isinstance(outcome, str):
         return _of_sections(named, design, cells)
     base: Row = {"outcome": outcome.column, "within": outcome.subset, "unit": design.unit}
     base["test"] = "paired t on unit means" if design.blocks else "t on unit means"
-    components = components_of(outcome, design, cells, exclude)
+    components = components_of(outcome, design, cells, study.exclude.flags)
     if isinstance(components, str):
         return [base | {"note": components}]
-    return [base | row for row in _rows(*components)]
+    gated = "" if percentile_gate(outcome, study) is None else EXACT_GATE
+    return [base | row for row in _rows(*components, gated)]
 
 
 def _of_sections(named: OutcomeWithin | str, design: Statistics, cells: Path) -> list[Row]:
@@ -183,7 +188,8 @@ def _mean(measured: Measured, design: Statistics) -> float:
     return float(chosen[MEAN].to_numpy().mean())
 
 
-def _rows(components: Components, mean: float) -> list[Row]:
+def _rows(components: Components, mean: float, limit: str = "") -> list[Row]:
+    """Rows of a plan; `limit` is what else limits it, in words."""
     levels = {**components.variances, "cell": components.cells}
     words = "; ".join(f"{name} {np.sqrt(variance):.3g}" for name, variance in levels.items())
     note = joined(
@@ -193,6 +199,7 @@ def _rows(components: Components, mean: float) -> list[Row]:
         ""
         if IMAGE in components.variances
         else "images of a unit cannot be told from the unit: what more images bring is not known",
+        limit,
     )
     images, cells = components.members[IMAGE], components.cells_per_image
     found: list[Row] = []

@@ -20,9 +20,9 @@ from measurements.resampling import Atoms, atoms_of, weighted_quantile
 from pipelines.statistics.comparisons import same_level
 from pipelines.statistics.design_matrix import Design
 from pipelines.statistics.measured import Measured, unit_keys, units_of
-from pipelines.statistics.moments import COUNTED, MEAN, inside, kept_cells
+from pipelines.statistics.moments import COUNTED, MEAN, Outcome, inside, kept_cells
 from pipelines.study.base import Scalar
-from pipelines.study.model import Positivity, Statistics
+from pipelines.study.model import Positivity, Statistics, Study
 
 Floats = NDArray[np.float64]
 SAME = 0.01
@@ -51,6 +51,14 @@ class Source:
     reference: bool
     gating: Floats
     judged: Floats
+
+
+def percentile_gate(outcome: Outcome, study: Study) -> Positivity | None:
+    """The percentile of control cells that tells an outcome's positive cells, if one does."""
+    rule = study.positivity.get(outcome.column.removesuffix("_positive"))
+    if rule is None or rule.rule != "control_percentile" or outcome.kind != "flag":
+        return None
+    return rule
 
 
 def regated(

@@ -17,7 +17,7 @@ from pipelines.statistics.cell_models import Compare, cell_model, variance_compo
 from pipelines.statistics.comparisons import Comparison, Group, comparisons
 from pipelines.statistics.measured import Measured, measure, units_of
 from pipelines.statistics.moments import COUNTED, Outcome, kind_of
-from pipelines.statistics.regated import regated
+from pipelines.statistics.regated import percentile_gate, regated
 from pipelines.statistics.results import TestResult
 from pipelines.statistics.unit_means import Units
 from pipelines.statistics.unit_values import section_value
@@ -142,9 +142,8 @@ def _outcome_rows(
     if not measured.groups:
         nothing = TestResult("", note="no cell has a value: no test")
         return [base | {"role": "primary"} | _numbers(nothing)]
-    rule = study.positivity.get(outcome.column.removesuffix("_positive"))
     positive: Floats | str | None = None
-    if rule is not None and rule.rule == "control_percentile" and outcome.kind == "flag":
+    if (rule := percentile_gate(outcome, study)) is not None:
         positive = regated(measured, design, rule, cells, study.exclude.flags)
     rows = [*_omnibus_rows(measured, design), *_comparison_rows(measured, design, positive)]
     return [base | row for row in rows]

@@ -123,6 +123,18 @@ def test_a_plan_does_not_depend_on_the_sign_of_the_outcome(tmp_path):
     assert all("cautious" in row["note"] for row in rows)
 
 
+def test_a_plan_under_a_gate_of_controls_says_that_it_takes_it_as_exact(tmp_path):
+    path = written(tmp_path / "cells.parquet", simulated(np.random.default_rng(4), 4, 2, 1.0), 4)
+    cells = pl.read_parquet(path)
+    cells.with_columns(value_positive=pl.col("value") > 12).write_parquet(path)
+    study = STUDY.replace("[value, negative]", "[value, value_positive]") + (
+        "positivity:\n  value: {of: value, rule: control_percentile, controls: {genotype: healthy}}"
+    )
+    rows = power_rows(parse_study(study, "study"), path)
+    said = {row["outcome"]: "takes the gate as exact" in row["note"] for row in rows}
+    assert said == {"value": False, "value_positive": True}
+
+
 def test_a_pair_is_planned_by_the_paired_test():
     rng = np.random.default_rng(0)
     differences = rng.normal(1.5, np.sqrt(2), (4000, 6))
