@@ -19,11 +19,11 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 FLOW = """
 import sys
-from flows import tasks
+from flows import hands
 from flows.study import study_flow
 from tests.flows.test_server_restart import unhurried
 
-tasks.work_on = unhurried
+hands.work_on = unhurried
 study_flow(sys.argv[1], sys.argv[2], how={"images_per_task": 1})
 """
 
