@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any, TypeVar
 
@@ -101,7 +101,7 @@ class Hands:
                 future = self._submit(task, Chunk(chunk, self.how.limit_s, lent))
                 running[future.task_run_id] = chunk
                 future.add_done_callback(ended.put)
-            future = ended.get()
+            future = _next(ended)
             chunk = running.pop(future.task_run_id)
             try:
                 yield from future.result()
@@ -118,6 +118,18 @@ class Hands:
         parameters = {"name": _name(chunk.items), "chunk": chunk}
         future: PrefectFuture[list[Result]] = self.runner.submit(tagged, parameters)
         return future
+
+
+def _next(ended: SimpleQueue[PrefectFuture[Result]]) -> PrefectFuture[Result]:
+    """The next task that ends; looks up every second, since a wait for good may miss a Ctrl-C.
+
+    A library's own handler of the signal may run in another thread, and then nothing wakes this.
+    """
+    while True:
+        try:
+            return ended.get(timeout=1)
+        except Empty:
+            continue
 
 
 @contextmanager
