@@ -1,5 +1,6 @@
 """What is wrong with a study's tables of transcripts, before an image is read."""
 
+from collections import Counter
 from pathlib import Path
 
 from pipelines.errors import ImageError
@@ -45,8 +46,8 @@ def transcript_problems(study: Study, samples: Samples, folder: Path) -> list[Pr
     ]
     problems += [
         error(where, f"{path} is the table of more than one image; put {{image_id}} into its path")
-        for path in dict.fromkeys(tables.values())
-        if list(tables.values()).count(path) > 1
+        for path, count in Counter(tables.values()).items()
+        if count > 1
     ]
     inside = [row for row in samples.rows if tables[row.image_id] not in outside]
     return problems + [p for row in inside for p in _table_problems(where, row, folder, settings)]

@@ -192,12 +192,7 @@ def test_a_signal_ends_a_flow_in_seconds_and_the_next_goes_on(tmp_path, number):
     run = subprocess.Popen(
         [sys.executable, "-c", SLOW_FLOW, str(study), str(out)],
         cwd=Path(__file__).parents[2],
-        # A server that is too busy to be told of the end is asked for a minute by default.
-        env={
-            **os.environ,
-            "PREFECT_API_URL": PREFECT_API_URL.value(),
-            "PREFECT_CLIENT_MAX_RETRIES": "3",
-        },
+        env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
