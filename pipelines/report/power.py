@@ -1,10 +1,12 @@
 """What a next experiment would find: the plan of tables/power.csv as curves and sentences."""
 
 import matplotlib
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import NDArray
 
 from pipelines.report.data import RunData, known_kind, readable
 from pipelines.report.marks import style_of
@@ -65,24 +67,33 @@ def _figure(run: RunData, rows: pl.DataFrame, key: str) -> OutcomeFigure:
         axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
         axes.set_xlabel(printable(f"{_plural(first['unit'])} a group"))
         axes.set_ylabel(label)
-        # Differences that only 2 units need would hide all others.
-        axes.set_ylim(0, 1.05 * float(_numbers(rows, "detectable_80", "3", scale).to_numpy().max()))
+        axes.set_ylim(0, 1.05 * scale * _most_shown(rows))
         axes.set_xlim(2.8, 52)
         axes.grid(axis="y")
         figure.legend(loc="outside lower center", ncols=2)
         svg = inline_svg(figure, key, printable(_sentence(run, rows)))
     meaning = (
-        "The smallest difference between two groups that 80 of 100 experiments of that size would "
-        "find at p < 0.05, from how much units, images and cells vary in this study."
+        "The smallest increase (of a fraction above one half: decrease) that 80 of 100 experiments "
+        "of that size would find at p < 0.05, from how much units, images and cells vary in this "
+        "study."
     )
-    note = f"SD of each level: {first['components']}. {_capital(first['note'])}"
+    assumed = f" The SD is taken to be {first['sd_assumed']}." if first.get("sd_assumed") else ""
+    note = f"SD of each level: {first['components']}.{assumed} {_capital(first['note'])}"
     return OutcomeFigure(_name(first), meaning, Drawing(svg, "", wide=False, figure=figure), note)
+
+
+def _most_shown(rows: pl.DataFrame) -> float:
+    """What the fewest units find that find anything, but for 2: that would hide all others."""
+    found = rows.with_columns(pl.col("detectable_80").cast(pl.Float64, strict=False))
+    found = found.filter((pl.col("n_units") != "2") & pl.col("detectable_80").is_not_null())
+    first = found.filter(pl.col("n_units") == found["n_units"][0]) if found.height else found
+    return float(first["detectable_80"].to_numpy().max()) if first.height else 1.0
 
 
 def _draw(axes: Axes, curve: pl.DataFrame, scale: float, index: int) -> None:
     color, marker = style_of(index)
     units = curve["n_units"].cast(pl.Float64).to_numpy()
-    values = curve["detectable_80"].cast(pl.Float64).to_numpy() * scale
+    values = _curve(curve, "detectable_80", scale)
     name = curve["sampling"][0]
     now = name == AS_NOW
     axes.plot(
@@ -90,7 +101,7 @@ def _draw(axes: Axes, curve: pl.DataFrame, scale: float, index: int) -> None:
         linewidth=1.8 if now else 1.0, label=name, zorder=4 if now else 3,
     )  # fmt: skip
     if now:
-        cautious = curve["detectable_80_cautious"].cast(pl.Float64).to_numpy() * scale
+        cautious = _curve(curve, "detectable_80_cautious", scale)
         axes.plot(units, cautious, "--", color=color, linewidth=1.2, label=f"{name}, cautious")
 
 
@@ -105,8 +116,15 @@ def _scale(rows: pl.DataFrame, *, share: bool) -> tuple[float, str]:
     return 100.0 / mean, "difference found (% of mean)"
 
 
-def _numbers(rows: pl.DataFrame, column: str, units: str, scale: float) -> pl.Series:
-    return rows.filter(pl.col("n_units") == units)[column].cast(pl.Float64) * scale
+def _curve(rows: pl.DataFrame, column: str, scale: float) -> NDArray[np.float64]:
+    """Differences by units; NaN, which is not drawn, where so few units find none."""
+    values = rows[column].cast(pl.Float64, strict=False).fill_null(float("nan"))
+    return values.to_numpy() * scale
+
+
+def _found(rows: pl.DataFrame, column: str, units: str, scale: float, unit: str) -> str:
+    value = float(_curve(rows.filter(pl.col("n_units") == units), column, scale)[0])
+    return f"{format_number(value)}{unit}" if np.isfinite(value) else "none, however large"
 
 
 def _sentence(run: RunData, rows: pl.DataFrame) -> str:
@@ -117,11 +135,11 @@ def _sentence(run: RunData, rows: pl.DataFrame) -> str:
     now = rows.filter(pl.col("sampling") == AS_NOW)
     found = []
     for units in NAMED_UNITS:
-        values = [
-            format_number(float(_numbers(now, column, units, scale)[0]))
+        now_80, cautious = (
+            _found(now, column, units, scale, unit)
             for column in ("detectable_80", "detectable_80_cautious")
-        ]
-        found.append(f"{units} find {values[0]}{unit} ({values[1]} with a cautious SD)")
+        )
+        found.append(f"{units} find {now_80} ({cautious} with a cautious SD)")
     of = "" if share or scale == 1.0 else ", in per cent of the reference’s mean"
     sampled = f"{float(first['n_images_per_unit']):.3g} images"
     cells = f"{float(first['n_cells_per_image']):.3g} cells"

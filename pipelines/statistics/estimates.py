@@ -8,6 +8,7 @@ from scipy.stats import t as student
 
 from pipelines.statistics.results import TestResult
 from pipelines.statistics.unit_means import LEVEL
+from pipelines.statistics.welch_james import Part
 
 Floats = NDArray[np.float64]
 
@@ -30,17 +31,24 @@ class Replicates:
         Σ over groups of (n - 1)/n Σ (θ₋ᵢ - mean)²; degrees of freedom by Satterthwaite (1946,
         Biometrics Bull. 2:110). Both NaN where nothing varies.
         """
-        values = self.beta @ weights
-        parts, free = [], []
-        for stratum in np.unique(self.strata):
-            mine = values[self.strata == stratum]
-            parts.append((mine.size - 1) / mine.size * float(((mine - mine.mean()) ** 2).sum()))
-            free.append(max(mine.size - 1, 1))
-        total = sum(parts)
+        variances = [float(weights @ p.covariance @ weights) for p in self.parts.values()]
+        total = sum(variances)
         if total <= 0:
             return np.nan, np.nan
-        df = total**2 / sum(part**2 / f for part, f in zip(parts, free, strict=True))
+        shares = zip(variances, self.parts.values(), strict=True)
+        df = total**2 / sum(variance**2 / part.df for variance, part in shares)
         return float(np.sqrt(total)), float(df)
+
+    @property
+    def parts(self) -> dict[int, Part]:
+        """What each stratum adds to the coefficients' covariance."""
+        found = {}
+        for stratum in np.unique(self.strata):
+            mine = self.beta[self.strata == stratum]
+            apart = mine - mine.mean(axis=0)
+            share = (len(mine) - 1) / len(mine)
+            found[int(stratum)] = Part(share * apart.T @ apart, max(len(mine) - 1, 1))
+        return found
 
 
 @dataclass(frozen=True, eq=False)

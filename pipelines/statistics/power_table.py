@@ -5,19 +5,17 @@ its p-value again (Hoenig & Heisey 2001, Am. Stat. 55:19), but which difference 
 units, images and cells would find.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from measurements.columns import Column
-from pipelines.statistics.cell_models import variance_components
-from pipelines.statistics.comparisons import same_level
-from pipelines.statistics.measured import Measured, measure, unit_keys
-from pipelines.statistics.moments import COUNTED, IMAGE, MEAN, Outcome
-from pipelines.statistics.power import Components, detectable
-from pipelines.statistics.regated import percentile_gate
+from pipelines.statistics.measured import measure
+from pipelines.statistics.moments import COUNTED, IMAGE, MEAN
+from pipelines.statistics.plans import components_of, plan_of, test_of
+from pipelines.statistics.power import Components, Plan, detectable
+from pipelines.statistics.regated import percentile_gate, regated
 from pipelines.statistics.results import joined
 from pipelines.statistics.table import Row, find_outcome, outcomes_of
 from pipelines.statistics.unit_values import section_value
@@ -38,9 +36,14 @@ EXACT_GATE = (
     "the plan takes the gate as exact and the test does not: less is found than planned, the fewer "
     "units set the gate"
 )
+GROWTH = {
+    "none": "the same in all groups",
+    "mean": "in proportion to a group's mean",
+    "odds": "in proportion to m(1 - m) of a group's fraction m",
+}
 
 SOURCE = "pipelines.statistics.power"
-PLAN = "noncentral t (Cohen 1988, ch. 2) with variance components by REML"
+PLAN = "noncentral t (Cohen 1988, ch. 2; Welch 1947) with variance components by REML"
 
 
 def _text(name: str, meaning: str) -> Column:
@@ -66,10 +69,13 @@ POWER_COLUMNS = (
     _number("n_images_per_unit", "count", "Images of a unit.", SOURCE),
     _number("n_cells_per_image", "count", "Cells with a value in an image.", SOURCE),
     _text("components", "SD of each level in this study, from the unit down to the cell."),
-    _number("sd_of_unit_means", OF_OUTCOME, "SD between means of units so sampled, in a group.",
-            "sum of the levels' variances, each divided by its members in a unit"),
-    _number("detectable_80", OF_OUTCOME, "Smallest difference that 80 of 100 such experiments "
-            "would find at p < 0.05.", PLAN),
+    _number("sd_of_unit_means", OF_OUTCOME, "SD between means of units so sampled, in the "
+            "reference group.", "sum of the levels' variances, each divided by its members in a "
+            "unit"),
+    _text("sd_assumed", "What the plan takes the SD of the other group to be."),
+    _number("detectable_80", OF_OUTCOME, "Smallest increase (from a fraction above 0.5: decrease) "
+            "that 80 of 100 such experiments would find at p < 0.05; empty where so few units find "
+            "none, however large.", PLAN),
     _number("detectable_90", OF_OUTCOME, "The same for 90 of 100.", PLAN),
     _number("detectable_80_cautious", OF_OUTCOME, "detectable_80 with the SD at its upper 80 % "
             "limit, since few units tell it badly.", "Browne 1995 (Stat. Med. 14:1933)"),
@@ -104,12 +110,16 @@ def _planned(
     if isinstance(outcome, str):
         return _of_sections(named, design, cells)
     base: Row = {"outcome": outcome.column, "within": outcome.subset, "unit": design.unit}
-    base["test"] = "paired t on unit means" if design.blocks else "t on unit means"
-    components = components_of(outcome, design, cells, study.exclude.flags)
+    flags = study.exclude.flags
+    measured = measure(outcome, design, cells, flags, may_log=False)
+    components = components_of(measured, design)
     if isinstance(components, str):
         return [base | {"note": components}]
-    gated = "" if percentile_gate(outcome, study) is None else EXACT_GATE
-    return [base | row for row in _rows(*components, gated)]
+    rule = percentile_gate(outcome, study)
+    refolded = None if rule is None else regated(measured, design, rule, cells, flags)
+    plan = plan_of(measured, design, components, refolded)
+    limit = EXACT_GATE if rule is not None and plan.gate is None else ""
+    return [base | {"test": test_of(plan)} | row for row in _rows(components, plan, limit)]
 
 
 def _of_sections(named: OutcomeWithin | str, design: Statistics, cells: Path) -> list[Row]:
@@ -118,7 +128,6 @@ def _of_sections(named: OutcomeWithin | str, design: Statistics, cells: Path) ->
     if found is None:
         return []  # statistics.csv says that there is no such column
     base: Row = {"outcome": found.outcome.column, "within": "", "unit": design.unit}
-    base["test"] = "paired t on unit means" if design.blocks else "t on unit means"
     df = found.units.height - len(found.groups)
     if design.blocks or df < 1:
         why = "blocks of values of sections are not planned" if design.blocks else "too few units"
@@ -138,57 +147,11 @@ def _of_sections(named: OutcomeWithin | str, design: Statistics, cells: Path) ->
         df=df,
         paired=False,
     )
-    return [base | row for row in _rows(components, _mean(found, design))]
+    plan = plan_of(found, design, components)
+    return [base | {"test": test_of(plan)} | row for row in _rows(components, plan)]
 
 
-def components_of(
-    outcome: Outcome, design: Statistics, cells: Path, exclude: Sequence[str]
-) -> tuple[Components, float] | str:
-    """How much each level varies, on the outcome's own scale, and the mean of the reference.
-
-    The scale is that of the tests of unit means, also where the model of cells takes logarithms.
-
-    Args:
-        outcome: the column and the cells that count.
-        design: the study's.
-        cells: tables/cells.parquet.
-        exclude: flag columns; a cell that carries any is left out.
-    """
-    measured = measure(outcome, design, cells, exclude, may_log=False)
-    if not measured.groups:
-        return "no cell has a value: nothing to plan with"
-    fit = variance_components(measured, design)
-    if isinstance(fit, str):
-        return fit.replace("no test", "nothing to plan with")
-    components = Components(
-        variances=dict(zip(measured.random, map(float, fit.variances), strict=True)),
-        cells=fit.residual,
-        members=_members(measured, unit_keys(design)),
-        cells_per_image=float(measured.images[COUNTED].cast(pl.Float64).to_numpy().mean()),
-        df=fit.estimates.df,
-        paired=design.blocks is not None,
-    )
-    return components, _mean(measured, design)
-
-
-def _members(measured: Measured, keys: Sequence[str]) -> dict[str, float]:
-    """Members of every level in a unit, the mean over units; images always among them."""
-    levels = dict.fromkeys((*measured.random[1:], IMAGE))
-    counted = measured.images.group_by(keys).agg(pl.col(name).n_unique() for name in levels)
-    return {name: float(counted[name].to_numpy().mean()) for name in levels}
-
-
-def _mean(measured: Measured, design: Statistics) -> float:
-    """Mean of the reference group's units; of all units, where no group is the reference."""
-    units = measured.units
-    for factor, level in design.reference.items():
-        named = [name for name in units[factor].unique() if same_level(name, level)]
-        units = units.filter(pl.col(factor).is_in(named))
-    chosen = units if units.height else measured.units
-    return float(chosen[MEAN].to_numpy().mean())
-
-
-def _rows(components: Components, mean: float, limit: str = "") -> list[Row]:
+def _rows(components: Components, plan: Plan, limit: str = "") -> list[Row]:
     """Rows of a plan; `limit` is what else limits it, in words."""
     levels = {**components.variances, "cell": components.cells}
     words = "; ".join(f"{name} {np.sqrt(variance):.3g}" for name, variance in levels.items())
@@ -202,32 +165,35 @@ def _rows(components: Components, mean: float, limit: str = "") -> list[Row]:
         limit,
     )
     images, cells = components.members[IMAGE], components.cells_per_image
+    now = components.sd_of_unit_means(images, cells)
     found: list[Row] = []
     for name, (more_images, more_cells) in SAMPLINGS.items():
         sampled = (images * more_images, cells * more_cells)
         if sampled[0] < 1:
             continue
-        sd = components.sd_of_unit_means(*sampled)
+        sampling = plan.varying(components.sd_of_unit_means(*sampled) / now if now else 1.0)
         same: Row = {
             "sampling": name,
             "n_images_per_unit": sampled[0],
             "n_cells_per_image": sampled[1],
             "components": words,
-            "mean": mean,
+            "sd_assumed": GROWTH[plan.growth],
+            "mean": plan.mean,
             "note": note,
         }
-        found += [same | _found(components, sd, units, mean) for units in UNITS]
+        found += [same | _found(sampling, components.cautious, units) for units in UNITS]
     return found
 
 
-def _found(components: Components, sd: float, units: int, mean: float) -> Row:
+def _found(plan: Plan, cautious: float, units: int) -> Row:
     """What an experiment of this size would find."""
-    at_80 = detectable(sd, units, paired=components.paired)
+    at_80 = detectable(plan, units)
+    relative = None if at_80 is None or plan.mean == 0 else at_80 / abs(plan.mean)
     return {
         "n_units": units,
-        "sd_of_unit_means": sd,
+        "sd_of_unit_means": plan.sd(plan.mean),
         "detectable_80": at_80,
-        "detectable_90": detectable(sd, units, 0.9, paired=components.paired),
-        "detectable_80_cautious": at_80 * components.cautious,
-        "detectable_80_relative": at_80 / abs(mean) if mean else None,
+        "detectable_90": detectable(plan, units, 0.9),
+        "detectable_80_cautious": detectable(plan.varying(cautious), units),
+        "detectable_80_relative": relative,
     }

@@ -68,7 +68,7 @@ def regated(
     cells: Path,
     exclude: Sequence[str],
 ) -> Floats | str:
-    """Count each unit's positive cells with each fold of the design left out of the gate.
+    """Each unit's fraction of positive cells with each fold of the design left out of the gate.
 
     Args:
         measured: the outcome ``NAME_positive``.
@@ -100,7 +100,8 @@ def regated(
     found = np.rint(measured.units[MEAN].to_numpy() * total)
     if np.abs(positive[0] - found).sum() > SAME * total.sum():
         return "the gate was not set by its controls alone"
-    return np.where(folds[1:], positive[1:], found)
+    fractions: Floats = np.where(folds[1:], positive[1:], found) / total
+    return fractions
 
 
 def _sources(

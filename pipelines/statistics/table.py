@@ -142,16 +142,26 @@ def _outcome_rows(
     if not measured.groups:
         nothing = TestResult("", note="no cell has a value: no test")
         return [base | {"role": "primary"} | _numbers(nothing)]
-    positive: Floats | str | None = None
+    fractions: Floats | str | None = None
     if (rule := percentile_gate(outcome, study)) is not None:
-        positive = regated(measured, design, rule, cells, study.exclude.flags)
-    rows = [*_omnibus_rows(measured, design), *_comparison_rows(measured, design, positive)]
+        fractions = regated(measured, design, rule, cells, study.exclude.flags)
+    rows = [
+        *_omnibus_rows(measured, design, fractions),
+        *_comparison_rows(measured, design, fractions),
+    ]
     return [base | row for row in rows]
 
 
-def _omnibus_rows(measured: Measured, design: Statistics) -> list[Row]:
+def _omnibus_rows(
+    measured: Measured, design: Statistics, fractions: Floats | str | None
+) -> list[Row]:
     levels = [[group[i] for group in measured.groups] for i in range(len(design.factors))]
-    found = unit_means.omnibus(units_of(measured, design), levels)
+    units = units_of(measured, design)
+    if measured.outcome.kind == "flag":
+        cells = measured.units[COUNTED].to_numpy().astype(np.float64)
+        found = unit_fractions.omnibus(units, levels, cells, fractions)
+    else:
+        found = unit_means.omnibus(units, levels)
     counts = _counted(measured, measured.groups, design, "")
     return [
         {"contrast": _effect(key, design.factors), "role": "omnibus"} | counts | _numbers(result)
@@ -166,16 +176,16 @@ def _effect(key: str, factors: Sequence[str]) -> str:
 
 
 def _comparison_rows(
-    measured: Measured, design: Statistics, positive: Floats | str | None
+    measured: Measured, design: Statistics, fractions: Floats | str | None
 ) -> list[Row]:
-    """Test and model of every comparison; `positive` is what `regated` gives, if anything."""
+    """Test and model of every comparison; `fractions` are those that `regated` gives, if any."""
     units = units_of(measured, design)
     if measured.images.is_empty():
         return _of_units(measured, units, design)
     components = variance_components(measured, design)
     icc = nan if isinstance(components, str) else components.icc
     model = cell_model(measured, design, components)
-    compare = _unit_test(measured, units, positive)
+    compare = _unit_test(measured, units, fractions)
     rows = []
     for comparison in comparisons(design, measured.groups):
         weights = comparison.weights(measured.groups)
@@ -186,14 +196,13 @@ def _comparison_rows(
     return rows
 
 
-def _unit_test(measured: Measured, units: Units, positive: Floats | str | None) -> Compare:
+def _unit_test(measured: Measured, units: Units, fractions: Floats | str | None) -> Compare:
     """The test of unit means or fractions, by what the outcome is."""
     if measured.outcome.kind != "flag":
         return lambda weights: unit_means.compare(units, weights)
-    if positive is None:
+    if fractions is None:
         return lambda weights: unit_fractions.compare(units, weights)
     cells = measured.units[COUNTED].to_numpy().astype(np.float64)
-    fractions = positive if isinstance(positive, str) else positive / cells
     return lambda weights: unit_fractions.compare_gated(units, weights, cells, fractions)
 
 

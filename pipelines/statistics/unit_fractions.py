@@ -10,7 +10,7 @@ share of false positives, and what is uncertain is where the gate stands: the er
 fractions. `compare_gated` has it in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,11 +23,15 @@ from pipelines.statistics.design_matrix import Design
 from pipelines.statistics.estimates import Replicates
 from pipelines.statistics.results import TestResult, joined
 from pipelines.statistics.unit_means import LEVEL, Units
+from pipelines.statistics.welch_james import Part, effects, welch_james
 
 Floats = NDArray[np.float64]
+DIFFERENCE = np.array([1.0, -1.0])
 TEST = "Welch t on unit fractions, arcsine scale"
 GATED = "jackknife t on unit fractions and gate, logit scale"
 GATED_PAIRS = "paired jackknife t on unit fractions and gate"
+OMNIBUS = "Welch-James F on unit fractions, arcsine scale"
+GATED_OMNIBUS = "jackknife Welch-James F on unit fractions and gate, logit scale"
 
 
 def compare(units: Units, weights: Sequence[float]) -> TestResult:
@@ -108,15 +112,68 @@ def _taking_the_gate_as_given(plain: TestResult, why: str) -> TestResult:
     return replace(plain, note=joined(plain.note, f"takes the gate as exact: {why}"))
 
 
-def _unpaired(
+def omnibus(
     units: Units,
-    weights: Sequence[float],
-    cells: Floats,
-    refolded: Floats,
-    plain: TestResult,
-) -> TestResult:
+    factors: Sequence[Sequence[str]],
+    cells: Floats | None = None,
+    refolded: Floats | str | None = None,
+) -> Mapping[str, TestResult]:
+    """Whether any level differs in its fraction: one test for each factor and for interactions.
+
+    On the scales of `compare` and `compare_gated`, each group with its own variance (see
+    `welch_james`). With blocks, or where a combination of levels was not measured, it is the
+    analysis of variance of `unit_means`.
+
+    Args:
+        units: fractions from 0 to 1.
+        factors: for each factor, the level of each group, by code.
+        cells: of each unit; needed with `refolded`.
+        refolded: as in `compare_gated`, where a gate of control cells tells who is positive.
+    """
+    plain = unit_means.omnibus(units, factors)
+    contrasts = effects(factors) if plain and units.blocks is None else {}
+    if any(units.of(group).size < 2 for group in range(len(units.names))):
+        contrasts = {}
+    gated = None if isinstance(refolded, str) or not contrasts else refolded
+    if gated is not None and cells is not None:
+        angles, replicates = _logits(units, np.eye(len(units.names)), cells, gated)
+        name, parts = GATED_OMNIBUS, list(replicates.parts.values())
+    else:
+        name, (angles, parts) = OMNIBUS, _angles(units)
+    found = {key: welch_james(name, angles, parts, sums) for key, sums in contrasts.items()}
+    if refolded is None or gated is not None:
+        return found or plain
+    why = refolded if isinstance(refolded, str) else "with blocks or too few units it is not known"
+    given = found or plain
+    return {key: _taking_the_gate_as_given(test, why) for key, test in given.items()}
+
+
+def _angles(units: Units) -> tuple[Floats, list[Part]]:
+    """Angle of each group's mean fraction, and its variance by the units of that group alone."""
+    angles, parts = [], []
+    for group in range(len(units.names)):
+        values = units.of(group)
+        mean = float(values.mean())
+        angles.append(np.arcsin(np.sqrt(mean)))
+        covariance = np.zeros((len(units.names), len(units.names)))
+        if np.ptp(values) > 0:
+            covariance[group, group] = values.var(ddof=1) / values.size / (4 * mean * (1 - mean))
+        parts.append(Part(covariance, values.size - 1))
+    return np.array(angles), parts
+
+
+def _logits(
+    units: Units, sides: Floats, cells: Floats, refolded: Floats
+) -> tuple[Floats, Replicates]:
+    """Logits of weighted means of groups, and the same with each unit left out, to first order.
+
+    Args:
+        units: fractions.
+        sides: weights of groups, shape (sides, groups), none below 0.
+        cells: of each unit.
+        refolded: as in `compare_gated`.
+    """
     design = Design.of(units.groups, None, units.names)
-    sides = np.array([np.maximum(weights, 0.0), np.maximum(np.negative(weights), 0.0)])
     means = sides @ _group_means(units, units.values, np.ones(units.values.size, dtype=bool))
     half = 0.5 / (design.matrix @ (sides > 0).T).T.dot(cells)
     means = np.clip(means, half, 1 - half)
@@ -124,10 +181,20 @@ def _unpaired(
         sides @ _group_means(units, values, kept)
         for values, kept in zip(refolded, design.folds, strict=True)
     ]
-    replicates = Replicates(np.array(left_out) / (means * (1 - means)), design.strata)
-    angles = logit(means)
+    return logit(means), Replicates(np.array(left_out) / (means * (1 - means)), design.strata)
+
+
+def _unpaired(
+    units: Units,
+    weights: Sequence[float],
+    cells: Floats,
+    refolded: Floats,
+    plain: TestResult,
+) -> TestResult:
+    sides = np.array([np.maximum(weights, 0.0), np.maximum(np.negative(weights), 0.0)])
+    angles, replicates = _logits(units, sides, cells, refolded)
     difference = float(angles[0] - angles[1])
-    se, df = replicates.spread(np.array([1.0, -1.0]))
+    se, df = replicates.spread(DIFFERENCE)
     if np.isnan(se):
         return _taking_the_gate_as_given(plain, "the fractions do not vary with it")
     reach = float(student.ppf((1 + LEVEL) / 2, df)) * se
@@ -145,6 +212,29 @@ def _unpaired(
         df=df,
         p=float(2 * student.sf(abs(difference / se), df)),
     )
+
+
+def gated_sds(
+    units: Units, groups: tuple[int, int], cells: Floats, refolded: Floats
+) -> tuple[float, float]:
+    """What one unit more or less of two groups moves their logit difference, the gate with it.
+
+    Args:
+        units: fractions, without blocks.
+        groups: codes of the group that is compared, and of its reference.
+        cells: of each unit.
+        refolded: as in `compare_gated`.
+
+    Returns:
+        SD of a unit of each group: the variance of the difference is the sum of SD²/n.
+    """
+    sides = np.eye(len(units.names))[list(groups)]
+    parts = _logits(units, sides, cells, refolded)[1].parts
+    first, second = (
+        float(np.sqrt(DIFFERENCE @ parts[g].covariance @ DIFFERENCE * units.of(g).size))
+        for g in groups
+    )
+    return first, second
 
 
 def _group_means(units: Units, values: Floats, kept: NDArray[np.bool_]) -> Floats:

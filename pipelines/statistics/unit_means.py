@@ -19,6 +19,8 @@ from statsmodels.stats.oneway import anova_oneway
 from pipelines.statistics.results import TestResult, joined
 
 Floats = NDArray[np.float64]
+TEST = "Welch t on unit means"
+PAIRED = "paired t on unit means"
 LEVEL = 0.95
 FEW = 3
 
@@ -77,42 +79,40 @@ def welch(units: Units, weights: Sequence[float]) -> TestResult:
 
     SE² = Σ w² s²/n; degrees of freedom by Welch (1947, Biometrika 34:28) and Satterthwaite (1946).
     """
-    name = "Welch t on unit means"
     used = [(w, units.of(g), units.names[g]) for g, w in enumerate(weights) if w != 0]
     measured = all(values.size for _, values, _ in used)
     estimate = float(sum(w * v.mean() for w, v, _ in used)) if measured else np.nan
     thin = [label for _, v, label in used if v.size < 2]
     if thin:
         note = f"fewer than 2 units in {', '.join(thin)}: no test"
-        return TestResult(name, "difference", estimate, note=note)
+        return TestResult(TEST, "difference", estimate, note=note)
     parts = np.array([w**2 * v.var(ddof=1) / v.size for w, v, _ in used])
     free = np.array([v.size - 1 for _, v, _ in used])
     if not _varies([v for _, v, _ in used]):
-        return TestResult(name, "difference", estimate, note=_constant([v for _, v, _ in used]))
+        return TestResult(TEST, "difference", estimate, note=_constant([v for _, v, _ in used]))
     df = float(parts.sum() ** 2 / (parts**2 / free).sum())
     few = [label for _, v, label in used if v.size < FEW]
     note = f"only 2 units in {', '.join(few)}: not convincing" if few else ""
     spread = float(np.sqrt(sum(v.var(ddof=1) * (v.size - 1) for _, v, _ in used) / free.sum()))
     size = estimate / spread * _small_sample(int(free.sum()))
-    return _t_result(name, estimate, float(np.sqrt(parts.sum())), df, (size, "Hedges g"), note)
+    return _t_result(TEST, estimate, float(np.sqrt(parts.sum())), df, (size, "Hedges g"), note)
 
 
 def paired(differences: Floats, note: str = "") -> TestResult:
     """Student's t of the differences within blocks."""
-    name = "paired t on unit means"
     estimate = float(differences.mean())
     if differences.size < 2:
         note = joined(note, "fewer than 2 blocks with both sides: no test")
-        return TestResult(name, "difference", estimate, note=note)
+        return TestResult(PAIRED, "difference", estimate, note=note)
     spread = float(differences.std(ddof=1))
     if not _varies([differences]):
         note = joined(note, "the difference is the same in every block: no test")
-        return TestResult(name, "difference", estimate, note=note)
+        return TestResult(PAIRED, "difference", estimate, note=note)
     few = "only 2 blocks: not convincing" if differences.size < FEW else ""
     size = estimate / spread * _small_sample(differences.size - 1)
     se = spread / np.sqrt(differences.size)
     effect = (size, "Hedges g of differences")
-    return _t_result(name, estimate, float(se), differences.size - 1, effect, joined(note, few))
+    return _t_result(PAIRED, estimate, float(se), differences.size - 1, effect, joined(note, few))
 
 
 def omnibus(units: Units, factors: Sequence[Sequence[str]]) -> dict[str, TestResult]:

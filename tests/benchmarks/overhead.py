@@ -85,18 +85,17 @@ def _flow(*, on_dask: bool) -> Run:
         how = How(
             workers=arguments.workers, images_per_task=arguments.images_per_task, dask=on_dask
         )
-        outcomes: list[ImageOutcome] = []
-
-        @flow(name="overhead")
-        def measuring() -> None:
-            with open_hands(Compute(), how) as hands:
-                outcomes.extend(hands.measure(tasks, lambda _: None))
-
-        measuring()
-        return outcomes
+        return _measuring(len(tasks), how)
 
     run.__name__ = "dask" if on_dask else "threads"
     return run
+
+
+@flow(name="overhead")
+def _measuring(images: int, how: How) -> list[ImageOutcome]:
+    """The tasks are made here: what a flow is given, Prefect sends along with each of its tasks."""
+    with open_hands(Compute(), how) as hands:
+        return hands.measure(_tasks(images), lambda _: None)
 
 
 def _tasks(count: int) -> list[ImageTask]:

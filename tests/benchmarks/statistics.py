@@ -26,11 +26,14 @@ from scipy.stats import norm, ttest_ind
 
 from measurements.gating import control_percentile
 from pipelines.statistics import statistics_rows
+from pipelines.statistics.measured import measure
 from pipelines.statistics.moments import Outcome
+from pipelines.statistics.plans import components_of, plan_of
+from pipelines.statistics.power import Plan as PowerPlan
 from pipelines.statistics.power import power
-from pipelines.statistics.power_table import components_of
-from pipelines.statistics.unit_means import Units, compare
-from pipelines.study import parse_study
+from pipelines.statistics.regated import percentile_gate, regated
+from pipelines.statistics.table import find_outcome
+from pipelines.study import Study, parse_study
 
 ALPHA = 0.05
 LOG_SD = {"unit": 0.35, "clone": 0.15, "image": 0.1, "cell": 0.5}
@@ -184,33 +187,49 @@ def truth(row: dict[str, object], plan: Plan, effect: float) -> float | None:
     return float(np.exp((unit + image + LOG_SD["cell"] ** 2) / 2) * np.expm1(effect))
 
 
-def power_curve(studies: int, folder: Path) -> list[tuple[int, float, float, float]]:
-    """Units of a group, effect, planned and found power of Welch's t on mean intensities."""
+def power_curve(outcome: str, studies: int, folder: Path) -> list[tuple[int, float, float, float]]:
+    """Units of a group, effect, planned and found power, of one outcome's test of units.
+
+    The plan is made from one large study without an effect, as power.csv is.
+    """
     plan = Plan("two groups", {"genotype": ("healthy", "werner")}, 100)
     path = folder / "cells.parquet"
     write(gated(simulate(plan, np.random.default_rng(7), 0.0), plan), path)
-    design = parse_study(study_of(plan, OUTCOMES), "study").statistics
-    assert design is not None
-    found = components_of(Outcome("intensity", {}, "number"), design, path, ())
-    assert not isinstance(found, str)
-    components, mean = found
+    study = parse_study(study_of(plan, [outcome]), "study")
+    planned = _planned(study, outcome, path)
     rows = []
     for units in (4, 7):
         plan = Plan("two groups", {"genotype": ("healthy", "werner")}, units)
-        sd = components.sd_of_unit_means(plan.images, CELLS_PER_IMAGE)
         for effect in (0.3, 0.5, 0.7):
-            hits = []
-            for number in range(studies):
-                rng = np.random.default_rng([11, units, round(10 * effect), number])
-                cells = simulate(plan, rng, effect)
-                means = cells.group_by("genotype", "unit", maintain_order=True)
-                values = means.agg(pl.col("intensity").mean())["intensity"].to_numpy()
-                groups = np.repeat([0, 1], units)
-                test = compare(Units(values, groups, None, ("healthy", "werner")), [-1, 1])
-                hits.append(test.p < ALPHA)
-            planned = power(mean * float(np.expm1(effect)), sd, units)
-            rows.append((units, effect, planned, float(np.mean(hits))))
+            hits = [
+                float(row["p"]) < ALPHA  # type: ignore[arg-type]
+                for row in run(plan, studies, 11 * units + round(10 * effect), effect, folder,
+                               [outcome])
+                if row["role"] == "primary"
+            ]  # fmt: skip
+            difference = _difference(outcome, plan, effect)
+            rows.append((units, effect, power(planned, planned.mean + difference, units),
+                         float(np.mean(hits))))  # fmt: skip
     return rows
+
+
+def _planned(study: Study, name: str, path: Path) -> PowerPlan:
+    assert study.statistics is not None
+    outcome = find_outcome(name, path)
+    assert isinstance(outcome, Outcome)
+    measured = measure(outcome, study.statistics, path, (), may_log=False)
+    components = components_of(measured, study.statistics)
+    assert not isinstance(components, str)
+    rule = percentile_gate(outcome, study)
+    refolded = None if rule is None else regated(measured, study.statistics, rule, path, ())
+    return plan_of(measured, study.statistics, components, refolded)
+
+
+def _difference(outcome: str, plan: Plan, effect: float) -> float:
+    """The difference of the groups' true means."""
+    known = truth({"role": "primary", "outcome": outcome, "scale": "difference"}, plan, effect)
+    assert known is not None
+    return known
 
 
 def run(
@@ -236,48 +255,24 @@ def run(
 
 
 def main() -> None:
-    """Print false-positive rates, then coverage."""
+    """Print false-positive rates, then coverage, then power."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=2000, help="null studies in all")
     parser.add_argument(
         "--effect-studies", type=int, default=500, help="with an effect, of each design"
     )
-    parser.add_argument("--power-studies", type=int, default=500, help="studies a point of power")
+    parser.add_argument("--power-studies", type=int, default=200, help="studies a point of power")
     parser.add_argument("--outcomes", nargs="+", default=OUTCOMES, choices=OUTCOMES)
     options = parser.parse_args()
     started = time.perf_counter()
     each = -(-options.studies // len(PLANS))
-    tally: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-    print(f"{each} null studies of each design; share of p < {ALPHA}")
     with tempfile.TemporaryDirectory() as name:
-        for index, plan in enumerate(PLANS):
-            rows = run(plan, each, index, 0.0, Path(name), options.outcomes)
-            by: dict[tuple[str, str], list[float]] = defaultdict(list)
-            for row in rows:
-                p = float(row["p"])  # type: ignore[arg-type]
-                by[str(row["outcome"]), str(row["test"])].append(p)
-                tally[str(row["test"])].append((p, float(row["naive_p"]), np.nan))  # type: ignore[arg-type]
-            for (outcome, test), ps in by.items():
-                p = np.array(ps)
-                rate = float(np.mean(p[~np.isnan(p)] < ALPHA))
-                print(
-                    f"{plan.name:<26}{outcome:<17}{test:<62}{rate:6.3f}"
-                    f"  no p {np.isnan(p).mean():.3f}"
-                )
-        coverage: dict[str, list[bool]] = defaultdict(list)
-        for plan in (Plan("two groups of 7", PLANS[0].factors, 7), PLANS[2]):
-            inside: dict[tuple[str, str], list[bool]] = defaultdict(list)
-            for row in run(plan, options.effect_studies, 99, EFFECT, Path(name), options.outcomes):
-                known = truth(row, plan, EFFECT)
-                if known is not None and not np.isnan(float(row["p"])):  # type: ignore[arg-type]
-                    held = bool(row["ci_low"] <= known <= row["ci_high"])  # type: ignore[operator]
-                    coverage[str(row["test"])].append(held)
-                    inside[str(row["outcome"]), str(row["test"])].append(held)
-            for (outcome, test), held_all in inside.items():
-                print(f"{plan.name:<26}{outcome:<17}{test:<62}coverage {np.mean(held_all):.3f}")
-        for units, effect, planned, found in power_curve(options.power_studies, Path(name)):
-            print(f"power, {units} units a group, effect {effect}: {planned:.3f} planned, "
-                  f"{found:.3f} found")  # fmt: skip
+        tally = _false_positives(each, options.outcomes, Path(name))
+        coverage = _coverage(options.effect_studies, options.outcomes, Path(name))
+        for outcome in options.outcomes:
+            for point in power_curve(outcome, options.power_studies, Path(name)):
+                print("power of {}, {} units a group, effect {}: {:.3f} planned, {:.3f} found"
+                      .format(outcome, *point))  # fmt: skip
     result = {}
     for test, values in tally.items():
         table = np.array(values)
@@ -286,12 +281,49 @@ def main() -> None:
             "false_positive_rate": round(float(np.mean(kept[:, 0] < ALPHA)), 4),
             "exact": False,
             "false_positive_rate_cells_as_n": round(float(np.mean(kept[:, 1] < ALPHA)), 4),
-            "coverage": round(float(np.mean(coverage[test])), 4) if coverage[test] else None,
+            "coverage": round(float(np.mean(coverage[test])), 4) if test in coverage else None,
             "studies": each * len(PLANS),
         }
         print(f"{test}: {result[test]}")
     print(f"{time.perf_counter() - started:.0f} s")
     print(json.dumps(result))
+
+
+def _false_positives(
+    each: int, outcomes: Sequence[str], folder: Path
+) -> dict[str, list[tuple[float, float]]]:
+    """p of every test in studies without an effect, with that of cells taken as n."""
+    print(f"{each} null studies of each design; share of p < {ALPHA}")
+    tally: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for index, plan in enumerate(PLANS):
+        by: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for row in run(plan, each, index, 0.0, folder, outcomes):
+            p, naive = float(row["p"]), float(row["naive_p"])  # type: ignore[arg-type]
+            by[str(row["outcome"]), str(row["test"])].append(p)
+            tally[str(row["test"])].append((p, naive))
+        for (outcome, test), found in by.items():
+            ps = np.array(found)
+            rate = float(np.mean(ps[~np.isnan(ps)] < ALPHA))
+            print(
+                f"{plan.name:<26}{outcome:<17}{test:<66}{rate:6.3f}  no p {np.isnan(ps).mean():.3f}"
+            )
+    return tally
+
+
+def _coverage(studies: int, outcomes: Sequence[str], folder: Path) -> dict[str, list[bool]]:
+    """Whether each interval held the truth, in studies with an effect."""
+    coverage: dict[str, list[bool]] = defaultdict(list)
+    for plan in (Plan("two groups of 7", PLANS[0].factors, 7), PLANS[2]):
+        inside: dict[tuple[str, str], list[bool]] = defaultdict(list)
+        for row in run(plan, studies, 99, EFFECT, folder, outcomes):
+            known = truth(row, plan, EFFECT)
+            if known is not None and not np.isnan(float(row["p"])):  # type: ignore[arg-type]
+                held = bool(row["ci_low"] <= known <= row["ci_high"])  # type: ignore[operator]
+                coverage[str(row["test"])].append(held)
+                inside[str(row["outcome"]), str(row["test"])].append(held)
+        for (outcome, test), held_all in inside.items():
+            print(f"{plan.name:<26}{outcome:<17}{test:<66}coverage {np.mean(held_all):.3f}")
+    return coverage
 
 
 if __name__ == "__main__":

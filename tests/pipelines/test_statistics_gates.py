@@ -6,9 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from pipelines.statistics import statistics_rows
+from pipelines.statistics import power_rows, statistics_rows
 from pipelines.statistics.measured import measure
 from pipelines.statistics.moments import Outcome
+from pipelines.statistics.plans import components_of, plan_of
 from pipelines.statistics.regated import regated
 from pipelines.statistics.unit_fractions import GATED, GATED_PAIRS, compare_gated
 from pipelines.statistics.unit_means import Units
@@ -86,7 +87,8 @@ def counted(tmp_path, cells, settings):
     path, design = written(tmp_path, cells), settings.statistics
     flags = settings.exclude.flags
     measured = measure(Outcome("marker_positive", {}, "flag"), design, path, flags)
-    return measured, regated(measured, design, settings.positivity["marker"], path, flags)
+    found = regated(measured, design, settings.positivity["marker"], path, flags)
+    return measured, found * measured.units["n"].to_numpy()
 
 
 @pytest.mark.parametrize("by", ["donor", "litter"])
@@ -105,7 +107,7 @@ def test_each_fold_is_gated_as_if_it_had_not_been_measured(tmp_path, by):
             expected = mine["marker_positive"].sum()
             if unit[by] != fold:
                 expected = (mine["intensity"] > gate).sum()
-            assert positive == expected
+            assert positive == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_gate_moves_with_the_reference_alone(tmp_path):
@@ -144,6 +146,22 @@ def test_where_no_unit_can_be_left_out_the_row_says_so(tmp_path, change, why):
     assert why in primary["note"]
     assert primary["test"] != GATED
     assert np.isfinite(primary["p"])
+
+
+@pytest.mark.parametrize("more", ["", "blocks: litter"])
+def test_a_plan_has_the_gates_error(tmp_path, more):
+    cells = gated(donors(6, litters=bool(more)), "litter" if more else "donor")
+    settings = study(more=more)
+    measured, positive = counted(tmp_path, cells, settings)
+    fractions = positive / measured.units["n"].to_numpy()
+    components = components_of(measured, settings.statistics)
+    plan = plan_of(measured, settings.statistics, components, fractions)
+    # The reference's fraction is held by the gate, whose error the other group has.
+    assert plan.gate[1] > 1
+    assert plan.gate[0] == plan.gate[1] if more else plan.gate[0] < plan.gate[1]
+    rows = power_rows(settings, tmp_path / "cells.parquet")
+    assert {row["test"] for row in rows} == {GATED_PAIRS if more else GATED}
+    assert not any("takes the gate as exact" in row["note"] for row in rows)
 
 
 CELLS = np.full(20, 100.0)

@@ -1,27 +1,37 @@
 """Power against published tables and against simulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
+from scipy.special import expit
 
 from pipelines.statistics import POWER_COLUMNS, power_rows
-from pipelines.statistics.power import Components, detectable, power, units_needed
+from pipelines.statistics.power import Components, Plan, detectable, power
+from pipelines.statistics.unit_fractions import compare
+from pipelines.statistics.unit_means import Units
 from pipelines.study import parse_study
+
+ALIKE = Plan(0.0, 1.0)
 
 
 def test_power_is_cohens_table():
     # Cohen (1988), table 2.4.1, two-sided 0.05, power 0.80: d 0.5 needs 64 a group, 0.8 needs 26,
     # 1.0 needs 17.
-    assert [units_needed(d, 1.0) for d in (0.5, 0.8, 1.0)] == [64, 26, 17]
+    for difference, units in ((0.5, 64), (0.8, 26), (1.0, 17)):
+        assert detectable(ALIKE, units) <= difference < detectable(ALIKE, units - 1)
 
 
 def test_power_without_a_difference_is_the_level():
-    assert power(0.0, 1.0, 5) == pytest.approx(0.05)
+    assert power(ALIKE, 0.0, 5) == pytest.approx(0.05)
 
 
 def test_detectable_is_where_the_power_is():
-    assert power(detectable(2.0, 4, 0.9), 2.0, 4) == pytest.approx(0.9, abs=1e-6)
+    for plan in (ALIKE, Plan(3.0, 0.2, "mean"), Plan(0.1, 0.5, "odds")):
+        found = plan.mean + detectable(plan, 4, 0.9)
+        assert power(plan, found, 4) == pytest.approx(0.9, abs=1e-6)
 
 
 def test_power_agrees_with_simulation():
@@ -29,7 +39,38 @@ def test_power_agrees_with_simulation():
     a, b = rng.normal(0, 1, (4000, 5)), rng.normal(1.5, 1, (4000, 5))
     found = np.mean(stats.ttest_ind(a, b, axis=1).pvalue < 0.05)
 
-    assert power(1.5, 1.0, 5) == pytest.approx(found, abs=3 * np.sqrt(0.25 / 4000))
+    assert power(ALIKE, 1.5, 5) == pytest.approx(found, abs=3 * np.sqrt(0.25 / 4000))
+
+
+def test_units_that_vary_with_their_mean_are_found_as_planned():
+    # Log-normal donors: twice the mean is twice the SD. With the reference's SD for both, 87 %
+    # would be planned for.
+    rng = np.random.default_rng(0)
+    a, b = np.exp(rng.normal(0, 0.37, (4000, 4))), np.exp(rng.normal(0.7, 0.37, (4000, 4)))
+    found = np.mean(stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue < 0.05)
+    mean, cv = np.exp(0.37**2 / 2), np.sqrt(np.expm1(0.37**2))
+
+    plan = Plan(mean, cv, "mean")
+    # Besides chance, raw means of so few log-normal units are not normal.
+    assert power(plan, mean * np.exp(0.7), 4) == pytest.approx(found, abs=0.05)
+    assert power(replace(plan, spread=cv * mean, growth="none"), 2 * mean, 4) > found + 0.3
+
+
+def test_fractions_are_planned_on_the_scale_of_their_test():
+    rng = np.random.default_rng(1)
+    low, high = (expit(rng.normal(center, 0.5, (1000, 5))) for center in (-2.5, -1.2))
+    found = []
+    for first, second in zip(high, low, strict=True):
+        units = Units(np.append(second, first), np.repeat([0, 1], 5), None, ("a", "b"))
+        found.append(compare(units, [-1, 1]).p < 0.05)
+
+    plan = Plan(low.mean(), 0.5, "odds")
+    assert power(plan, high.mean(), 5) == pytest.approx(np.mean(found), abs=0.06)
+
+
+def test_a_fraction_and_its_complement_are_planned_alike():
+    few, many = Plan(0.1, 0.5, "odds"), Plan(0.9, 0.5, "odds")
+    assert detectable(few, 5) == pytest.approx(detectable(many, 5))
 
 
 def test_more_images_help_up_to_the_spread_between_units():
@@ -43,8 +84,10 @@ def test_more_images_help_up_to_the_spread_between_units():
     assert components.sd_of_unit_means(1e6, 50) == pytest.approx(np.sqrt(5.0), rel=1e-4)
 
 
-def test_an_effect_out_of_reach_is_none():
-    assert units_needed(0.01, 1.0) is None
+def test_an_increase_that_its_own_group_hides_is_none():
+    assert detectable(Plan(1.0, 0.4, "mean"), 2) is None
+    assert detectable(Plan(0.5, 3.0, "odds"), 2) is None
+    assert detectable(Plan(1.0, 0.4, "mean"), 50) == pytest.approx(0.256, abs=0.01)
 
 
 STUDY = """
@@ -140,7 +183,9 @@ def test_a_pair_is_planned_by_the_paired_test():
     differences = rng.normal(1.5, np.sqrt(2), (4000, 6))
     found = np.mean(stats.ttest_1samp(differences, 0, axis=1).pvalue < 0.05)
 
-    assert power(1.5, 1.0, 6, paired=True) == pytest.approx(found, abs=3 * np.sqrt(0.25 / 4000))
+    assert power(replace(ALIKE, paired=True), 1.5, 6) == pytest.approx(
+        found, abs=3 * np.sqrt(0.25 / 4000)
+    )
 
 
 def test_too_few_units_are_told_in_words(tmp_path):
