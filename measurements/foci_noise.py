@@ -1,12 +1,11 @@
 """Noise of a response around each place of a nucleus, with its foci left out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.foci_scale import Evidence, typical_square
+from measurements.foci_scale import Evidence, ImageScale, typical_square
 from measurements.foci_settings import FociSettings
 from measurements.foci_smoothing import (
     Image,
@@ -40,11 +39,15 @@ PRIOR_AREAS = 8.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Around:
-    """How noise is estimated: over which window, and what a nucleus as a whole weighs."""
+    """How noise is estimated: over which window, and what a nucleus as a whole weighs.
+
+    Where all is one region, what is typical is its own.
+    """
 
     members: Members
     window: Scales
     prior: float
+    one_region: bool
 
 
 def local_noise(
@@ -53,7 +56,7 @@ def local_noise(
     n_nuclei: int,
     sigmas: Scales,
     settings: FociSettings,
-    typical: Sequence[float] | None = None,
+    scale: ImageScale,
 ) -> tuple[Image, list[Evidence]]:
     """SD of the response around each pixel.
 
@@ -69,19 +72,21 @@ def local_noise(
         n_nuclei: number of nuclei.
         sigmas: SD of a focus along each axis, px.
         settings: scales of the band-pass and of the surroundings.
-        typical: `foci_scale.typical_square` of the larger image, one an estimate; with too few of
-            them, estimates end with the first that lacks one. Default: the nuclei's own.
+        scale: of the whole image. With too few of `typical`, estimates end with the first that
+            lacks one.
 
     Returns:
         The SD, and what each nucleus added to every estimate.
     """
-    known = [None] * (1 + PASSES) if typical is None else [*typical, None][: 1 + PASSES]
+    typical = (None,) * (1 + PASSES) if scale.typical is None else (*scale.typical, None)
+    known = typical[: 1 + PASSES]
     step = step_for(sigmas)
     thin, sparse = thinned(index, step), thinned_scales(sigmas, step)
     around = _Around(
         Members.of(thin, n_nuclei),
         scaled(sparse, settings.surroundings),
         PRIOR_AREAS * _focus_area(sparse),
+        scale.ground is not None,
     )
     below = np.minimum(thinned(values, step), 0)
     noise, first = _spread(below, below < 0, around, known[0])
@@ -128,7 +133,11 @@ def _spread(
     counts, total = members.sums(weight), members.sums(squares)
     if typical is None:
         typical = typical_square(counts.sum(), total.sum())
-    own = divide(total + prior * np.nan_to_num(typical), counts + prior)
+    usual = float(np.nan_to_num(typical))
+    if around.one_region:
+        own = np.full(members.n, usual)
+    else:
+        own = divide(total + prior * usual, counts + prior)
     own_image = members.spread(own, values.shape)
     relative = ratio(squares, own_image)
     area = float(np.prod([2 * max(1, round(half)) + 1 for half in window]))

@@ -84,15 +84,14 @@ def band_pass(
     members = Members.of(index, len(nuclei))
     mask = (index > 0).astype(np.float32)
     bright = np.nan_to_num(image.astype(np.float32), nan=0, posinf=0, neginf=0)
-    scale = ImageScale(darkest(sampled(image)), brightest(image)) if whole is None else whole
-    levelled, even, unit = _evened(bright, members, scale.dark)
+    scale = ImageScale(darkest(sampled(image)), brightest(image), None) if whole is None else whole
+    levelled, even, unit = _evened(bright, members, scale)
     level = scaled(sigmas, LEVEL)
     even = (even - ratio(box(even, level), box(mask, level))) * mask
     values = _difference(even, mask, scaled(sigmas, settings.fine), scaled(sigmas, settings.coarse))
     values *= unit
     least = _least_noise(image.dtype, scale.brightest) * _gain(settings, sigmas)
-    typical = None if whole is None else whole.typical
-    noise, evidence = local_noise(values, index, len(nuclei), sigmas, settings, typical)
+    noise, evidence = local_noise(values, index, len(nuclei), sigmas, settings, scale)
     noise = np.maximum(noise, least) * mask
     origin = (0,) * (image.ndim - len(nuclei.origin)) + nuclei.origin
     return Response(levelled, values, noise, index, members, bright, evidence, origin)
@@ -122,7 +121,7 @@ def index_of(image: NDArray[Any], nuclei: Regions) -> NDArray[np.int32]:
     return index
 
 
-def _evened(pixels: Image, members: Members, dark: float) -> tuple[Image, Image, Image]:
+def _evened(pixels: Image, members: Members, scale: ImageScale) -> tuple[Image, Image, Image]:
     """Take every nucleus to its own level, and even out bright and dark by a square root.
 
     Returns:
@@ -130,14 +129,20 @@ def _evened(pixels: Image, members: Members, dark: float) -> tuple[Image, Image,
         unit in grey values on each nucleus's pixels: its mean brightness above the darkest part of
         the image. A small change of the root times the unit is the change in grey values.
     """
-    areas, shape = members.areas(), pixels.shape
-    mean = np.nan_to_num(divide(members.sums(pixels), areas))
+    areas, shape, ground = members.areas(), pixels.shape, scale.ground
+    if ground is None:
+        mean = np.nan_to_num(divide(members.sums(pixels), areas))
+    else:
+        mean = np.full(members.n, ground.mean)
     levelled = np.zeros_like(pixels)
     levelled.ravel()[members.pixels] = (
         pixels.ravel()[members.pixels] - mean.astype(np.float32)[members.rows]
     )
-    sd = np.sqrt(np.nan_to_num(divide(members.sums(levelled**2), areas)))
-    unit = np.maximum(np.maximum(mean - dark, ROOT_MARGIN * sd), np.finfo(np.float32).tiny)
+    if ground is None:
+        sd = np.sqrt(np.nan_to_num(divide(members.sums(levelled**2), areas)))
+    else:
+        sd = np.full(members.n, ground.sd)
+    unit = np.maximum(np.maximum(mean - scale.dark, ROOT_MARGIN * sd), np.finfo(np.float32).tiny)
     units = members.spread(unit, shape)
     return levelled, 2 * np.sqrt(np.maximum(1 + ratio(levelled, units), 0)) - 2, units
 

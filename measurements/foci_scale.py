@@ -25,6 +25,32 @@ REACH_NUCLEI = 4.0
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """Grey values of a picture that is one region in all, as it is where RNA spots are looked for.
+
+    Attributes:
+        mean: of all pixels.
+        sd: standard deviation of all pixels.
+        median: of all pixels; the level where there is nothing but spots around.
+        smooth_sd: SD of the picture less its level, smoothed as spots are; None while not known.
+    """
+
+    mean: float
+    sd: float
+    median: float
+    smooth_sd: float | None = None
+
+    @classmethod
+    def of(cls, pixels: Histogram) -> "Ground":
+        """From all grey values, whose histograms add up, so that blocks give the same numbers."""
+        finite = pixels.finite()
+        n = max(finite.total, 1)
+        mean = float((finite.values * finite.counts).sum()) / n
+        square = float(((finite.values - mean) ** 2 * finite.counts).sum()) / n
+        return cls(mean, float(np.sqrt(square)), float(np.nan_to_num(finite.median())))
+
+
+@dataclass(frozen=True, slots=True)
 class ImageScale:
     """What is known of a channel of a whole image.
 
@@ -32,15 +58,17 @@ class ImageScale:
         dark: `darkest`, grey values.
         brightest: `brightest`, grey values.
         typical: `typical_square` of each estimate of the noise that is known so far; where it is
-            not, that of the nuclei at hand.
+            not, that of the nuclei at hand. None: the image is whole, all of them are its own.
         threshold: noise SDs that foci of the image exceed if it stands alone; None while it is not
             known.
+        ground: of a picture that is one region in all; None where nuclei have levels of their own.
     """
 
     dark: float
     brightest: float
-    typical: tuple[float, ...] = ()
+    typical: tuple[float, ...] | None = ()
     threshold: float | None = None
+    ground: Ground | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

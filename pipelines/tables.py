@@ -64,10 +64,15 @@ def write_parquet_rows(path: Path, tables: Iterable[pa.Table]) -> None:
             writer.write_table(table, table.num_rows or None)
 
 
-def row_groups(path: Path) -> Iterator[pa.Table]:
-    """The tables that `write_parquet_rows` wrote below each other, one in memory at a time."""
+def row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The tables that `write_parquet_rows` wrote below each other, one in memory at a time.
+
+    Args:
+        path: of the Parquet file.
+        columns: names of those wanted. Default: all.
+    """
     file = pq.ParquetFile(path)
-    return (file.read_row_group(number) for number in range(file.num_row_groups))
+    return (file.read_row_group(number, columns) for number in range(file.num_row_groups))
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:

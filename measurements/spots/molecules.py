@@ -1,13 +1,15 @@
 """From light to molecules: the light of a single one, and how many a clump of spots has."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from measurements.errors import MeasurementError
 from measurements.regions import Floats
-from measurements.spots.detection import Ints
 
+Ints = NDArray[np.int64]
 # Fewer isolated spots do not show where their light piles up.
 LEAST_SPOTS = 30
 # Isolated spots within these times the mode are single molecules; half of it is a dim one, nearly
@@ -41,7 +43,50 @@ def single_intensity(integrated: Floats) -> float:
     return float(single.mean())
 
 
-def count_molecules(integrated: Floats, clump: Ints, single: float) -> Floats:
+@dataclass(frozen=True, slots=True, eq=False)
+class ClumpTotals:
+    """What clumps hold; totals of parts of an image add up.
+
+    Attributes:
+        clump: numbers, increasing.
+        spots: number of spots.
+        light: of all spots.
+        excess: what the light of each spot is above that of one molecule, in such.
+    """
+
+    clump: Ints
+    spots: Floats
+    light: Floats
+    excess: Floats
+
+    @classmethod
+    def of(cls, integrated: Floats, clump: Ints, single: float) -> "ClumpTotals":
+        """Of spots, from their light and the number of their clump."""
+        excess = np.maximum(integrated / single - 1, 0)
+        return cls._summed(clump, np.ones(clump.size), integrated, excess)
+
+    @classmethod
+    def _summed(cls, clump: Ints, spots: Floats, light: Floats, excess: Floats) -> "ClumpTotals":
+        numbers, own = np.unique(clump, return_inverse=True)
+        sums = (np.bincount(own, each, numbers.size) for each in (spots, light, excess))
+        return cls(numbers, *(each.astype(np.float64) for each in sums))
+
+    def __add__(self, other: "ClumpTotals") -> "ClumpTotals":
+        """Totals of both parts."""
+        fields = ("clump", "spots", "light", "excess")
+        both = [np.concatenate([getattr(self, name), getattr(other, name)]) for name in fields]
+        return self._summed(*both)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "ClumpTotals":
+        """Those of the chosen clumps."""
+        return ClumpTotals(
+            self.clump[chosen], self.spots[chosen], self.light[chosen], self.excess[chosen]
+        )
+
+
+def count_molecules(
+    integrated: Floats, clump: Ints, single: float, across: ClumpTotals | None = None
+) -> Floats:
     """Molecules of every spot.
 
     A clump has its light over that of one molecule, to the nearest whole number, and never fewer
@@ -52,6 +97,8 @@ def count_molecules(integrated: Floats, clump: Ints, single: float) -> Floats:
         integrated: light of each spot; autofluorescent ones are left out before.
         clump: clump of each spot.
         single: light of one molecule.
+        across: of clumps that have spots elsewhere, too: all that they hold. Default: there are
+            none.
 
     Returns:
         1 or more a spot, NaN where `single` is not known.
@@ -63,13 +110,14 @@ def count_molecules(integrated: Floats, clump: Ints, single: float) -> Floats:
         return np.full(integrated.shape, np.nan)
     if single <= 0:
         raise MeasurementError(f"A single molecule's light must be above 0, not {single}.")
-    _, own = np.unique(clump, return_inverse=True)
-    n_spots = np.bincount(own).astype(np.float64)
-    molecules = np.maximum(n_spots, np.rint(np.bincount(own, integrated) / single))
-    excess = np.maximum(integrated / single - 1, 0)
-    total = np.bincount(own, excess)
-    share = np.divide(excess, total[own], out=1 / n_spots[own], where=total[own] > 0)
-    counted: Floats = 1 + (molecules - n_spots)[own] * share
+    totals = ClumpTotals.of(integrated, clump, single)
+    if across is not None:
+        totals = across + totals.where(~np.isin(totals.clump, across.clump))
+    own = np.searchsorted(totals.clump, clump)
+    molecules = np.maximum(totals.spots, np.rint(totals.light / single))
+    excess, total = np.maximum(integrated / single - 1, 0), totals.excess[own]
+    share = np.divide(excess, total, out=1 / totals.spots[own], where=total > 0)
+    counted: Floats = 1 + (molecules - totals.spots)[own] * share
     return counted
 
 

@@ -36,12 +36,18 @@ class ChannelLevels:
         saturation: grey value at which it is clipped (`measurements.quality.clipping_level`).
         dark: level of its darkest part (`measurements.foci_scale.darkest`).
         brightest: its largest absolute grey value (`measurements.foci_scale.brightest`).
+        mean: of its pixels.
+        sd: standard deviation of its pixels.
+        median: of its pixels.
     """
 
     background: float
     saturation: float
     dark: float
     brightest: float
+    mean: float
+    sd: float
+    median: float
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ part at a height of each image's own, told from the heights of all images of the
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,26 +28,14 @@ from pipelines.field.foci import looked_at
 from pipelines.run.layout import Layout
 from pipelines.run.parts import Part
 from pipelines.run.positivity import in_words
+from pipelines.run.settling import Decision, batches_of, of_channel, settle, together
 from pipelines.study import Study
 from pipelines.study.csv_table import Value
 from pipelines.study.design import selected
 from pipelines.study.settings import Foci, FociThreshold
 from pipelines.tables import row_groups, write_parquet_rows
 
-
-@dataclass(frozen=True)
-class Decision:
-    """What foci of one channel are, in every image.
-
-    Attributes:
-        settings: the measurement.
-        rules: of each image.
-        rows: the thresholds, for tables/thresholds.csv.
-    """
-
-    settings: Foci
-    rules: Mapping[str, FociRule]
-    rows: Sequence[Mapping[str, object]]
+Rules = Decision[Foci, FociRule]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,30 +61,28 @@ def settle_foci(
         The images with their counts added, and the rows of tables/thresholds.csv.
     """
     asked_for = [m for m in study.measurements if isinstance(m, Foci)]
-    if not asked_for:
-        return list(parts), []
     decisions = [_decide(settings, layout, parts) for settings in asked_for]
-    with ThreadPoolExecutor(study.compute.workers) as pool:
-        settled = list(pool.map(lambda part: _settle(part, study, layout, decisions), parts))
-    return settled, [row for decision in decisions for row in decision.rows]
+    return settle(study, parts, decisions, lambda part: _settle(part, study, layout, decisions))
 
 
-def _decide(settings: Foci, layout: Layout, parts: Sequence[Part]) -> Decision:
+def _decide(settings: Foci, layout: Layout, parts: Sequence[Part]) -> Rules:
     rule = settings.threshold
-    by = rule.by if isinstance(rule, FociThreshold) else None
-    batches: dict[Value, list[_Member]] = {}
-    for part in parts:
-        names = [CHANNEL.name, NUCLEUS_LEVEL.name]
-        of_all = pq.read_table(layout.peak_nuclei_part(part.image_id), columns=names)
-        heights = np.array(part.marker["foci_heights"][settings.channel])
-        member = _Member(part, heights, _numbers(_of_channel(of_all, settings), "level"))
-        batches.setdefault(part.row.sample[by] if by else None, []).append(member)
-    decided = [_decide_batch(settings, batch, members) for batch, members in batches.items()]
-    rules = {image_id: of_image for each in decided for image_id, of_image in each.rules.items()}
-    return Decision(settings, rules, [row for each in decided for row in each.rows])
+    batches = batches_of(parts, rule.by if isinstance(rule, FociThreshold) else None)
+    decided = [
+        _decide_batch(settings, batch, [_member(settings, layout, part) for part in members])
+        for batch, members in batches.items()
+    ]
+    return together(settings, decided)
 
 
-def _decide_batch(settings: Foci, batch: Value, members: Sequence[_Member]) -> Decision:
+def _member(settings: Foci, layout: Layout, part: Part) -> _Member:
+    names = [CHANNEL.name, NUCLEUS_LEVEL.name]
+    of_all = pq.read_table(layout.peak_nuclei_part(part.image_id), columns=names)
+    levels = _numbers(of_channel(of_all, CHANNEL, settings.channel), "level")
+    return _Member(part, np.array(part.marker["foci_heights"][settings.channel]), levels)
+
+
+def _decide_batch(settings: Foci, batch: Value, members: Sequence[_Member]) -> Rules:
     rule = settings.threshold
     if not isinstance(rule, FociThreshold):
         return _one_for_all(settings, None, members, members, rule, "fixed", "")
@@ -124,7 +109,7 @@ def _one_for_all(
     height: float,
     rule: str,
     note: str,
-) -> Decision:
+) -> Rules:
     """The same threshold for all images; nuclei of `usual` say how bright nuclei usually are."""
     n_cells = 0 if rule == "fixed" else _n_nuclei(usual)
     row = _row(settings, rule, batch, height, n_cells, note)
@@ -132,7 +117,7 @@ def _one_for_all(
     return Decision(settings, {m.part.image_id: of_image for m in members}, [row])
 
 
-def _one_for_each(settings: Foci, batch: Value, members: Sequence[_Member]) -> Decision:
+def _one_for_each(settings: Foci, batch: Value, members: Sequence[_Member]) -> Rules:
     parting, level = parting_heights([m.heights for m in members]), _level(members)
     heights = {m.part.image_id: float(k) for m, k in zip(members, parting.thresholds, strict=True)}
     note = _in_words(parting, batch, members)
@@ -191,7 +176,7 @@ def _level(members: Sequence[_Member]) -> float:
     return usual_level(np.concatenate([np.zeros(0), *(member.levels for member in members)]))
 
 
-def _settle(part: Part, study: Study, layout: Layout, decisions: Sequence[Decision]) -> Part:
+def _settle(part: Part, study: Study, layout: Layout, decisions: Sequence[Rules]) -> Part:
     """Count one image's foci, and write them; of a slide one block after the other."""
     counted: list[Measured] = []
     write_parquet_rows(
@@ -216,7 +201,7 @@ def _foci(
     image_id: str,
     study: Study,
     layout: Layout,
-    decisions: Sequence[Decision],
+    decisions: Sequence[Rules],
     counted: list[Measured],
 ) -> Iterator[pa.Table]:
     """Foci of an image, a table for each of its blocks; counts of nuclei go to `counted`."""
@@ -227,11 +212,11 @@ def _foci(
         foci = []
         for decision in decisions:
             settings, rule = decision.settings, decision.rules[image_id]
-            of_channel, of_nuclei = (_of_channel(table, settings) for table in of_block)
+            peaks, of_nuclei = (of_channel(t, CHANNEL, settings.channel) for t in of_block)
             where = looked_at(settings, study)
-            counts, is_focus = _count(settings.channel, where, of_channel, of_nuclei, rule)
+            counts, is_focus = _count(settings.channel, where, peaks, of_nuclei, rule)
             columns |= counts
-            found = of_channel.filter(pa.array(is_focus))
+            found = peaks.filter(pa.array(is_focus))
             foci.append(_numbered(found, before[settings.channel]))
             before[settings.channel] += found.num_rows
         counted.append(columns)
@@ -250,11 +235,6 @@ def _count(
         *(_numbers(nuclei, name) for name in ("nucleus_area", "noise", "level", "variation"))
     )
     return count_foci(channel, where, peak_values, nucleus_values, rule)
-
-
-def _of_channel(table: pa.Table, settings: Foci) -> pa.Table:
-    names = table.column(CHANNEL.name).to_numpy(zero_copy_only=False)
-    return table.filter(pa.array(names == settings.channel))
 
 
 def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:

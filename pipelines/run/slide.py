@@ -37,6 +37,7 @@ from pipelines.slide.segmenting import (
     small_labels,
     small_picture,
 )
+from pipelines.slide.spot_rounds import measure_spots_of
 from pipelines.slide.stain_rounds import SlidePicture, picture_of
 from pipelines.slide.stored import StoredSlide
 from pipelines.study import Study
@@ -87,8 +88,10 @@ def _work(
     n_cells = measure_cells_of(measuring, task.measurement_key, table, each, say, whole)
     peaks, of_nuclei = layout.peaks_part(row.image_id), layout.peak_nuclei_part(row.image_id)
     heights = measure_peaks_of(measuring, peaks, of_nuclei, each, say)
+    spots = measure_spots_of(measuring, layout.found_spots_part(row.image_id), each, say)
     # Which peaks are foci is decided once all images are measured; those of before are no more.
-    layout.foci_part(row.image_id).unlink(missing_ok=True)
+    for settled in (layout.foci_part, layout.spots_part):
+        settled(row.image_id).unlink(missing_ok=True)
     stage.now = "write"
     if not kept:
         plane = small_picture(job)
@@ -96,7 +99,7 @@ def _work(
         picture = slide_overlay(field, study, job.store, plane, {})
         save_png(layout.qc(row.image_id), picture, picture_key(task.measurement_key, {}))
         put_folder(job.store, labels)
-    summary = _summary(field, n_cells, stain)
+    summary = with_more(_summary(field, n_cells, stain), spots, ())
     if transcripts is not None:
         in_cells = pc.sum(pq.read_table(table, columns=[TRANSCRIPTS.name]).column(0)).as_py() or 0
         summary = with_more(summary, *transcript_totals(transcripts, field.shape, in_cells))

@@ -1,6 +1,13 @@
-"""How many molecules spots are: decided over the images of a batch, once all are measured."""
+"""How many molecules spots are: decided over the images of a batch, once all are measured.
 
-from collections.abc import Mapping, Sequence
+Spots of a slide are read a block at a time. A clump may go on in another block, so what such clumps
+hold in all is added up first; cells may too, and their spots are summed up.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from operator import add
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +15,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from measurements.columns import Column
-from measurements.spots.cells import SpotValues, count_in_cells, molecules_of
+from measurements.regions import Floats
+from measurements.spots.cells import (
+    SUMS,
+    SpotValues,
+    count_in_cells,
+    molecules_of,
+    sums_in_cells,
+)
 from measurements.spots.columns import (
     SPOT_CELL,
     SPOT_CHANNEL,
@@ -19,17 +33,18 @@ from measurements.spots.columns import (
     SPOT_MOLECULES,
     SPOT_REJECTED,
 )
-from measurements.spots.molecules import single_intensity
+from measurements.spots.molecules import ClumpTotals, single_intensity
 from measurements.spots.score import ScoreTable
 from pipelines.run.layout import Layout
 from pipelines.run.parts import Part
+from pipelines.run.settling import Decision, batches_of, of_channel, settle, together
 from pipelines.study import Study
 from pipelines.study.csv_table import Value
 from pipelines.study.spots import Spots
-from pipelines.tables import append_arrow, write_parquet
+from pipelines.tables import append_arrow, row_groups, write_parquet_rows
 
-Singles = Mapping[str, float]
-"""Image -> light of one molecule."""
+Singles = Decision[Spots, float]
+"""Light of one molecule, image by image."""
 
 
 def settle_spots(
@@ -46,29 +61,21 @@ def settle_spots(
         The images with their counts added, and the rows of tables/thresholds.csv.
     """
     asked_for = [m for m in study.measurements if isinstance(m, Spots)]
-    if not asked_for:
-        return list(parts), []
-    decided = [_singles(settings, layout, parts) for settings in asked_for]
-    chosen = [(s, singles) for s, (singles, _) in zip(asked_for, decided, strict=True)]
-    settled = [_settle(part, layout, chosen) for part in parts]
-    return settled, [row for _, rows in decided for row in rows]
+    decisions = [_decide(settings, layout, parts) for settings in asked_for]
+    return settle(study, parts, decisions, lambda part: _settle(part, layout, decisions))
 
 
-def _singles(
-    settings: Spots, layout: Layout, parts: Sequence[Part]
-) -> tuple[Singles, list[Mapping[str, object]]]:
-    batches: dict[Value, list[str]] = {}
-    for part in parts:
-        batch = part.row.sample[settings.by] if settings.by else None
-        batches.setdefault(batch, []).append(part.image_id)
-    singles: dict[str, float] = {}
-    rows: list[Mapping[str, object]] = []
-    for batch, images in batches.items():
-        light = np.concatenate([_isolated(layout, name, settings) for name in images])
-        single = settings.single or single_intensity(light)
-        singles |= dict.fromkeys(images, single)
-        rows.append(_row(settings, batch, single, light.size))
-    return singles, rows
+def _decide(settings: Spots, layout: Layout, parts: Sequence[Part]) -> Singles:
+    batches = batches_of(parts, settings.by)
+    decided = [_decide_batch(settings, layout, *batch) for batch in batches.items()]
+    return together(settings, decided)
+
+
+def _decide_batch(settings: Spots, layout: Layout, batch: Value, parts: Sequence[Part]) -> Singles:
+    light = np.concatenate([_isolated(layout, part.image_id, settings) for part in parts])
+    single = settings.single or single_intensity(light)
+    row = _row(settings, batch, single, light.size)
+    return Decision(settings, dict.fromkeys((part.image_id for part in parts), single), [row])
 
 
 def _row(settings: Spots, batch: Value, single: float, n: int) -> Mapping[str, object]:
@@ -91,43 +98,78 @@ def _row(settings: Spots, batch: Value, single: float, n: int) -> Mapping[str, o
     }
 
 
-def _isolated(layout: Layout, image_id: str, settings: Spots) -> NDArray[np.float64]:
-    spots = _of_channel(pq.read_table(layout.found_spots_part(image_id)), settings)
+def _isolated(layout: Layout, image_id: str, settings: Spots) -> Floats:
+    """Light of an image's isolated spots."""
+    columns = (SPOT_CHANNEL, SPOT_ISOLATED, SPOT_REJECTED, SPOT_CELL, SPOT_INTEGRATED)
+    names = [column.name for column in columns]
+    spots = of_channel(
+        pq.read_table(layout.found_spots_part(image_id), columns=names),
+        SPOT_CHANNEL,
+        settings.channel,
+    )
     chosen = _flags(spots, SPOT_ISOLATED) & ~_flags(spots, SPOT_REJECTED)
     chosen &= spots.column(SPOT_CELL.name).to_numpy() > 0  # what lies outside is often noise
-    light: NDArray[np.float64] = spots.column(SPOT_INTEGRATED.name).to_numpy()[chosen]
+    light: Floats = spots.column(SPOT_INTEGRATED.name).to_numpy()[chosen]
     return light
 
 
-def _settle(part: Part, layout: Layout, chosen: Sequence[tuple[Spots, Singles]]) -> Part:
-    """Count one image's molecules, and write its spots where that is not done."""
-    every = pq.read_table(layout.found_spots_part(part.image_id))
-    ids = part.values("cell_id").astype(np.uint32)
-    counted: dict[Column, NDArray[np.generic]] = {}
-    tables = []
-    for settings, singles in chosen:
-        found = _of_channel(every, settings)
-        spots = SpotValues(
-            found.column(SPOT_CELL.name).to_numpy(),
-            _flags(found, SPOT_IN_NUCLEUS),
-            found.column(SPOT_INTEGRATED.name).to_numpy(),
-            found.column(SPOT_CLUMP.name).to_numpy(),
-            _flags(found, SPOT_REJECTED),
-        )
-        molecules = molecules_of(spots, singles[part.image_id])
-        table = ScoreTable(settings.bounds, settings.clustered)
-        counted |= count_in_cells(settings.channel, spots, molecules, ids, table)
-        tables.append(append_arrow(found, SPOT_MOLECULES, pa.array(molecules)))
-    table = pa.concat_tables(tables)
-    path = layout.spots_part(part.image_id)
-    if not (path.is_file() and pq.read_table(path).equals(table)):
-        write_parquet(path, table)
-    return part.adding(counted)
+def _settle(part: Part, layout: Layout, decisions: Sequence[Singles]) -> Part:
+    """Count one image's molecules, and write its spots; of a slide one block after the other."""
+    path, ids = layout.found_spots_part(part.image_id), part.values("cell_id").astype(np.uint32)
+    order = np.argsort(ids)  # cells of a slide are in the order of its blocks
+    across = [_across(path, each, part.image_id) for each in decisions]
+    sums = [np.zeros((SUMS, ids.size)) for _ in decisions]
+
+    def counted() -> Iterator[pa.Table]:
+        for block in row_groups(path):
+            tables = []
+            for each, clumps, of_cells in zip(decisions, across, sums, strict=True):
+                found = of_channel(block, SPOT_CHANNEL, each.settings.channel)
+                spots = _values(found)
+                molecules = molecules_of(spots, each.rules[part.image_id], clumps)
+                of_cells[:, order] += sums_in_cells(spots, molecules, ids[order])
+                tables.append(append_arrow(found, SPOT_MOLECULES, pa.array(molecules)))
+            yield pa.concat_tables(tables)
+
+    write_parquet_rows(layout.spots_part(part.image_id), counted())
+    columns: dict[Column, NDArray[np.generic]] = {}
+    for each, of_cells in zip(decisions, sums, strict=True):
+        table = ScoreTable(each.settings.bounds, each.settings.clustered)
+        columns |= count_in_cells(each.settings.channel, of_cells, table)
+    return part.adding(columns)
 
 
-def _of_channel(table: pa.Table, settings: Spots) -> pa.Table:
-    names = table.column(SPOT_CHANNEL.name).to_numpy(zero_copy_only=False)
-    return table.filter(pa.array(names == settings.channel))
+def _across(path: Path, decision: Singles, image_id: str) -> ClumpTotals | None:
+    """What the clumps hold that lie in several blocks; None where none do."""
+    channel, single = decision.settings.channel, decision.rules[image_id]
+    if pq.read_metadata(path).num_row_groups < 2 or np.isnan(single):
+        return None
+    seen, cut = np.zeros(0, dtype=bool), [np.zeros(0, dtype=np.int64)]
+    for block in row_groups(path, [SPOT_CHANNEL.name, SPOT_CLUMP.name]):
+        found = of_channel(block, SPOT_CHANNEL, channel).column(SPOT_CLUMP.name).to_numpy()
+        clumps = np.unique(found)
+        more = int(clumps.max(initial=-1)) + 1 - seen.size
+        seen = np.concatenate([seen, np.zeros(max(0, 2 * more), dtype=bool)])
+        cut.append(clumps[seen[clumps]])
+        seen[clumps] = True
+    wanted = np.unique(np.concatenate(cut))
+    if not wanted.size:
+        return None
+    of_blocks = (
+        _values(of_channel(block, SPOT_CHANNEL, channel)).clumps(single)
+        for block in row_groups(path)
+    )
+    return reduce(add, (each.where(np.isin(each.clump, wanted)) for each in of_blocks))
+
+
+def _values(found: pa.Table) -> SpotValues:
+    return SpotValues(
+        found.column(SPOT_CELL.name).to_numpy(),
+        _flags(found, SPOT_IN_NUCLEUS),
+        found.column(SPOT_INTEGRATED.name).to_numpy(),
+        found.column(SPOT_CLUMP.name).to_numpy(),
+        _flags(found, SPOT_REJECTED),
+    )
 
 
 def _flags(table: pa.Table, column: Column) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ its cell is.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -18,16 +18,15 @@ from measurements.blocks import Box
 from measurements.columns import Measured
 from measurements.foci import heights_in, noise_evidence
 from measurements.foci_columns import NUCLEUS_ID
-from measurements.foci_scale import ImageScale, reach_px, typical_square
-from measurements.foci_threshold import EDGES, Counts, parting_heights
+from measurements.foci_scale import ImageScale, reach_px
+from measurements.foci_threshold import EDGES, Counts
 from measurements.regions import Regions
 from pipelines.field.foci import foci_settings, measure_foci_part
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.slide.measuring import SlideImage, SlideLevels, stacked, views
+from pipelines.slide.rounds import Scales
 from pipelines.study import Study
 from pipelines.study.settings import Foci
-
-Scales = Mapping[str, ImageScale]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,22 +103,6 @@ def block_peaks(
     found = [_measured(view, slide, study, levels, scales) for view in _views(slide, own, study)]
     peaks, nuclei = (list(tables) for tables in zip(*found, strict=True))
     return stacked(peaks, NUCLEUS_ID), stacked(nuclei, NUCLEUS_ID)
-
-
-def with_evidence(scales: Scales, evidence: NDArray[np.float64]) -> Scales:
-    """Scales with one more estimate of the noise, from `block_evidence` of all blocks."""
-    return {
-        channel: replace(scale, typical=(*scale.typical, typical_square(*of_channel)))
-        for (channel, scale), of_channel in zip(scales.items(), evidence.tolist(), strict=True)
-    }
-
-
-def with_heights(scales: Scales, heights: Counts) -> Scales:
-    """Scales with the threshold of the slide alone, from `block_heights` of all blocks."""
-    return {
-        channel: replace(scale, threshold=float(parting_heights([counts]).thresholds[0]))
-        for (channel, scale), counts in zip(scales.items(), heights, strict=True)
-    }
 
 
 def _views(slide: SlideImage, own: Box, study: Study) -> Iterator[_View]:

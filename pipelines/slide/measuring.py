@@ -14,12 +14,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.background import field_level, outside_cells
+from measurements.background import BackgroundSettings, field_level, outside_cells
 from measurements.beta_gal import BetaGalSettings
 from measurements.beta_gal_parts import WholePicture, part_reach
 from measurements.blocks import Box, ownership
 from measurements.columns import Column, Measured, in_physical_units
-from measurements.foci_scale import brightest, darkest, sampled
+from measurements.foci_scale import Ground, brightest, darkest, sampled
 from measurements.histogram import GreyLevels, Histogram
 from measurements.quality import clipping_level
 from measurements.transcripts import Transcripts
@@ -111,15 +111,20 @@ def add_levels(some: BlockLevels, others: BlockLevels) -> BlockLevels:
 def slide_levels(whole: BlockLevels, study: Study, pixel_size_um: float | None) -> SlideLevels:
     """What is known of every channel, from the grey values of all blocks together."""
     settings = local_background(study, pixel_size_um)
-    return {
-        channel: ChannelLevels(
-            field_level(grey.outside, settings),
-            clipping_level(grey.everywhere, grey.dtype),
-            darkest(grey.sampled),
-            grey.brightest,
-        )
-        for channel, grey in whole.items()
-    }
+    return {channel: _channel_levels(grey, settings) for channel, grey in whole.items()}
+
+
+def _channel_levels(grey: GreyLevels, settings: BackgroundSettings) -> ChannelLevels:
+    ground = Ground.of(grey.everywhere)
+    return ChannelLevels(
+        background=field_level(grey.outside, settings),
+        saturation=clipping_level(grey.everywhere, grey.dtype),
+        dark=darkest(grey.sampled),
+        brightest=grey.brightest,
+        mean=ground.mean,
+        sd=ground.sd,
+        median=ground.median,
+    )
 
 
 def measure_block(
@@ -171,12 +176,12 @@ def views(
         then of those that need a larger view. Views begin at multiples of `LANES`.
     """
     whole, margin = Box(0, 0, *slide.shape), reach + _usual_length(study, slide.pixel_size_um)
-    view = _aligned(own.grown(margin, whole))
+    view = aligned(own.grown(margin, whole))
     found = ownership(slide.labels("cells", view), own, view, whole, reach)
     yield found.ids, view
     while found.spilling.size:
         margin *= 2
-        view = _aligned(own.grown(margin, whole))
+        view = aligned(own.grown(margin, whole))
         cells = slide.labels("cells", view)
         left = np.where(np.isin(cells, found.spilling), cells, np.uint32(0))
         found = ownership(left, own, view, whole, reach)
@@ -184,7 +189,8 @@ def views(
             yield found.ids, view
 
 
-def _aligned(view: Box) -> Box:
+def aligned(view: Box) -> Box:
+    """A view that begins where `LANES` says, and shows what it showed."""
     return Box(view.top // LANES * LANES, view.left // LANES * LANES, view.bottom, view.right)
 
 

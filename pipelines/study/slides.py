@@ -13,7 +13,6 @@ from pipelines.study.settings import (
     Foci,
     Measurement,
 )
-from pipelines.study.spots import Spots
 
 
 def is_slide(image: Field, above_px: int) -> bool:
@@ -34,8 +33,6 @@ def why_not_in_blocks(measurement: Measurement) -> str | None:
         return "foci are looked for in one plane of slides, never in a stack; leave stack out"
     if isinstance(measurement, BetaGal) and measurement.blank is not None:
         return "the light of a slide is taken from its own background; leave blank out"
-    if isinstance(measurement, Spots):
-        return "spots are not measured on slides yet; cut the slide into fields"
     return None
 
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial import KDTree
 
 from measurements.errors import MeasurementError
-from measurements.spots.cells import SpotValues, count_in_cells, molecules_of
+from measurements.spots.cells import SpotValues, count_in_cells, molecules_of, sums_in_cells
 from measurements.spots.detection import find_spots, is_autofluorescent
-from measurements.spots.molecules import count_molecules, single_intensity
+from measurements.spots.molecules import ClumpTotals, count_molecules, single_intensity
 from measurements.spots.score import ScoreTable, score_cells
 from measurements.spots.settings import SpotSettings, UnusedChannel
 from pipelines.simulate.rna import RnaSettings, simulate_rna, spot_sigma_px
@@ -139,6 +139,18 @@ def test_molecules_by_hand():
         count_molecules(light, clump, 0.0)
 
 
+def test_a_clump_in_two_blocks_has_the_molecules_that_it_has_in_one():
+    light = np.array([100.0, 260, 430, 60, 120])
+    clump = np.array([0, 2, 3, 3, 2])
+    whole = count_molecules(light, clump, 100.0)
+    blocks = (slice(0, 3), slice(3, 5))
+    across = [ClumpTotals.of(light[b], clump[b], 100.0) for b in blocks]
+    across = (across[0] + across[1]).where(np.array([False, True, True]))
+    parts = [count_molecules(light[b], clump[b], 100.0, across) for b in blocks]
+    np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-15)
+    assert not np.allclose(count_molecules(light[3:], clump[3:], 100.0), whole[3:])
+
+
 @pytest.mark.parametrize(
     ("molecules", "clustered", "score"),
     [(0, 0, 0), (0.4, 0, 0), (1, 0, 1), (3, 0, 1), (4, 0, 2), (9, 0.5, 2), (10, 0.05, 3),
@@ -167,7 +179,7 @@ def test_cells_are_counted_by_hand():
     molecules = molecules_of(spots, 100.0)
     assert molecules.tolist() == [1, 3, 0, 1, 1, 1]
     ids = np.array([3, 5, 7], dtype=np.uint32)
-    found = count_in_cells("rna", spots, molecules, ids, ScoreTable())
+    found = count_in_cells("rna", sums_in_cells(spots, molecules, ids), ScoreTable())
     by_name = {c.name: v.tolist() for c, v in found.items()}
     assert by_name["rna_spot_count"] == [1, 0, 2]
     assert by_name["rna_molecules"] == [1, 0, 4]

@@ -17,10 +17,9 @@ from pipelines.slide.foci import (
     block_heights,
     block_peaks,
     first_scales,
-    with_evidence,
-    with_heights,
 )
 from pipelines.slide.measuring import add_levels, block_levels, slide_levels
+from pipelines.slide.rounds import with_evidence, with_heights
 from pipelines.study import Study
 from segmentation.cells import expand_nuclei
 from tests.measurements.label_images import disc, spot

@@ -213,7 +213,8 @@ def test_levels_are_kept_to_the_bit(tmp_path, dtype):
             one, other = getattr(grey, part), getattr(again[channel], part)
             np.testing.assert_array_equal(other.values, one.values)
             np.testing.assert_array_equal(other.counts, one.counts)
-    whole = slide_levels(levels, study(), None) | {"none": ChannelLevels(np.nan, np.inf, 0.1, 7.0)}
+    none = ChannelLevels(np.nan, np.inf, 0.1, 7.0, 1.5, 0.5, 1.0)
+    whole = slide_levels(levels, study(), None) | {"none": none}
     keep_slide_levels(path, whole)
     assert repr(kept_slide_levels(path)) == repr(whole)
 
