@@ -206,7 +206,10 @@ def write_oif(path: Path, pixels: NDArray, names=CHANNELS) -> None:
         },
     }  # fmt: skip
     for i, name in enumerate(names[:n_c], start=1):
-        sections[f"Channel {i} Parameters"] = {"DyeName": f'"{name}"'}
+        # A transmitted-light detector has no dye, and the microscope's detectors other numbers.
+        dye, detector = ("None", name) if name == names[-1] else (name, f"CH{i}")
+        sections[f"Channel {i} Parameters"] = {"DyeName": f'"{dye}"', "CH Name": f'"{detector}"'}
+        sections[f"GUI Channel {i} Parameters"] = {"DyeName": '""', "CH Name": f'"CH{i}"'}
     lines = []
     for title, values in sections.items():
         lines += [f"[{title}]", *(f"{key}={value}" for key, value in values.items())]

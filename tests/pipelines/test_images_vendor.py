@@ -1,5 +1,6 @@
 """Microscopes' own formats: axes, names, sizes and pixels of files whose content is known."""
 
+import struct
 import sys
 
 import numpy as np
@@ -118,6 +119,36 @@ def test_colours_of_a_czi_are_red_green_blue(tmp_path):
     assert (info.axes, info.is_rgb, info.dtype) == ("YXS", True, "uint8")
     field = open_field("x", {"a": path}, {"a": "rgb"}, pixel_size_um="unknown", z="none")
     assert (field.plane("a") == rgb).all()
+
+
+def test_tiles_of_a_czi_need_not_write_axes_of_one_position(tmp_path):
+    pytest.importorskip("pylibCZIrw.czi")
+    pixels = PIXELS[:, :1, :1, :1]
+    files.write_czi(tmp_path / "a.czi", pixels)
+    # As ZEN writes snaps: no time. Another axis of one position takes its place in the bytes.
+    at_first = struct.pack("<iifi", 0, 1, 0, 1)
+    content = (tmp_path / "a.czi").read_bytes()
+    assert content.count(b"T\0\0\0" + at_first) >= len(pixels)
+    other = content.replace(b"T\0\0\0" + at_first, b"B\0\0\0" + at_first)
+    (tmp_path / "a.czi").write_bytes(other)
+    for scene in range(len(pixels)):
+        plane = read(tmp_path / "a.czi", 0, scene=scene, z="none")
+        assert (plane == pixels[scene, 0, 0, 0]).all()
+    assert inspect(tmp_path / "a.czi").pixel_size_um == files.PIXEL_UM
+
+
+def test_a_plane_that_one_scene_of_a_czi_lacks_is_not_read_as_black(tmp_path):
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    path = tmp_path / "a.czi"
+    with czi.create_czi(str(path)) as doc:
+        for scene, channel in ((0, 0), (0, 1), (1, 0)):
+            place = {"T": 0, "Z": 0, "C": channel}
+            plane = np.ones((30, 40, 1), np.uint16)
+            doc.write(plane, location=(scene * 1000, 0), plane=place, scene=scene)
+        doc.write_metadata("x", scale_x=1e-6, scale_y=1e-6)
+    assert read(path, 1, scene=0, z="none").all()
+    with pytest.raises(ImageError, match=r"channel 1, z 0.*not in the file"):
+        read(path, 1, scene=1, z="none")
 
 
 def test_planes_that_a_czi_lacks_are_not_read_as_black(tmp_path):

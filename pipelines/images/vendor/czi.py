@@ -91,7 +91,11 @@ def read_planes(source: Source, depths: Sequence[int], box: Box) -> Iterator[NDA
 def _check_stored(
     doc: CziReader, plane: dict[str, int | None], scene: int | None, info: ImageInfo
 ) -> None:
-    """See that a plane has tiles at all, which libCZI would paint black if not."""
+    """See that a plane has tiles at all, which libCZI would paint black if not.
+
+    An axis of one position need not be written in the tiles, though the file's box then has it,
+    and the box never has the scenes.
+    """
     found = False
 
     def stop_at_first(_: int, __: object) -> bool:
@@ -99,8 +103,10 @@ def _check_stored(
         found = True
         return False
 
-    place = plane if scene is None else {**plane, "S": scene}
-    place = {axis: n for axis, n in place.items() if axis in doc.total_bounding_box}
+    box = doc.total_bounding_box
+    place = {axis: n for axis, n in plane.items() if box.get(axis, (0, 1)) != (0, 1)}
+    if scene is not None:
+        place["S"] = scene
     doc.enumerate_subblocks_subset(stop_at_first, plane=place, only_layer0=True)
     if not found:
         raise ImageError(
@@ -132,7 +138,7 @@ def _distance(about: ElementTree.Element, axis: str) -> float | None:
     """Size of a pixel along an axis in µm; CZI keeps it in m."""
     value = about.findtext(f".//Scaling/Items/Distance[@Id='{axis}']/Value")
     size = float(value) * 1e6 if value else 0.0
-    return size if size > 0 else None
+    return float(f"{size:.12g}") if size > 0 else None  # 0.1 µm, not 0.09999999999999999
 
 
 def _interval(about: ElementTree.Element) -> float | None:

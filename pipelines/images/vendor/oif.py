@@ -122,8 +122,14 @@ def _z_step(about: Mapping[str, Any]) -> float | None:
 
 
 def _channel_name(about: Mapping[str, Any], number: int) -> str:
-    shown, used = (about.get(f"{kind}Channel {number} Parameters", {}) for kind in ("GUI ", ""))
-    for name in (used.get("DyeName"), shown.get("DyeName"), shown.get("CH Name")):
+    """Dye, or else detector, of a recorded channel.
+
+    Sections that begin with GUI number the detectors of the microscope, used or not, so they are
+    asked only where there is no other.
+    """
+    sections = (about.get(f"{kind}Channel {number} Parameters") for kind in ("", "GUI "))
+    recorded: Mapping[str, Any] = next((found for found in sections if found), {})
+    for name in (recorded.get("DyeName"), recorded.get("CH Name")):
         if name and str(name) != "None":
             return str(name)
     return ""
