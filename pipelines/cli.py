@@ -218,7 +218,9 @@ def train(  # noqa: PLR0913  (each is an option of the command line)
         float, typer.Option(min=0.0, max=0.5, help="Share of the images held out to score.")
     ] = 0.2,
     steps: Annotated[int | None, typer.Option(min=1, help="Batches at most.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Crops of 256 x 256 px in a batch.")] = 8,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops of 256 x 256 px in a batch: 8, or 32 anew.")
+    ] = None,
     rate: Annotated[float | None, typer.Option(help="Learning rate at its highest.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
     restart: Annotated[bool, typer.Option(help="Forget an earlier training there.")] = False,
@@ -229,18 +231,18 @@ def train(  # noqa: PLR0913  (each is an option of the command line)
     it was with the same command.
     """
     with errors_for_people():
-        from pipelines.training.console import train_with_progress
+        from pipelines.training.pairs import find_pairs
 
-        train_with_progress(
-            (images, masks),
-            output,
-            model=None if from_scratch else model,
-            channel=channel,
-            diameter_px=diameter,
-            validation=validation,
-            chosen=(steps, batch, rate, seed),
-            restart=restart,
+        pairs = find_pairs(images, masks)
+        from pipelines.training.console import train_with_progress
+        from pipelines.training.plan import Plan, default_settings
+
+        settings = default_settings(
+            from_scratch=from_scratch, seed=seed, steps=steps, batch=batch, learning_rate=rate
         )
+        start = None if from_scratch else model
+        plan = Plan(pairs, output, start, channel, diameter, validation, settings)
+        train_with_progress(plan, restart=restart)
 
 
 @app.command()

@@ -135,7 +135,8 @@ def read_label_image(path: Path) -> NDArray[np.uint32]:
     """Read a label image, as a person or another program drew it, from TIFF or PNG.
 
     Args:
-        path: One plane of whole numbers, one number an object.
+        path: One plane of whole numbers, one number an object; they may be stored as float, as
+            ImageJ stores more than 65,535 labels.
 
     Returns:
         (y, x).
@@ -153,7 +154,20 @@ def read_label_image(path: Path) -> NDArray[np.uint32]:
         raise ImageError(f"{path}: {expected}; this one only says yes or no: number its objects")
     rows, columns = info.plane_shape
     [plane] = read_planes(Source(info, 0), [0], (slice(0, rows), slice(0, columns)))
-    return _as_labels(plane, str(path))
+    return _as_labels(_whole(plane, path), str(path))
+
+
+def _whole(plane: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Whole numbers of a plane that stores them as float."""
+    if plane.dtype.kind != "f":
+        return plane
+    odd = plane[~(np.isfinite(plane) & (plane == np.round(plane)))]
+    if odd.size:
+        raise ImageError(
+            f"{path}: a label image holds whole numbers, one an object; this one has {odd.size} "
+            f"pixels with others, such as {odd[0]:g}. Is it a picture or a probability map?"
+        )
+    return plane.astype(np.int64)
 
 
 def _as_labels(array: NDArray[Any], name: str) -> NDArray[np.uint32]:

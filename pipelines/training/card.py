@@ -28,6 +28,7 @@ class Card:
         held_out: names of the images scored on.
         n_objects: objects learned from.
         n_ignored: annotated pieces too small to learn from.
+        unnumbered: names of images whose masks hold one number for several objects.
         diameters_px: median diameter of the objects in each image learned from.
         settings: of the training.
         rounds: its history.
@@ -42,6 +43,7 @@ class Card:
     held_out: tuple[str, ...]
     n_objects: int
     n_ignored: int
+    unnumbered: tuple[str, ...]
     diameters_px: tuple[float, ...]
     settings: dict[str, Any]
     rounds: tuple[Round, ...]
@@ -53,6 +55,28 @@ class Card:
         """Held-out images on which the network cannot be trusted."""
         named = zip(self.held_out, self.after, strict=True)
         return [name for name, quality in named if quality.ap50 < _FAILS_BELOW]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What its user should know first."""
+        found = []
+        if self.before and self.after and _both(self.after) <= _both(self.before):
+            found.append(
+                f"On the held-out images it is no better than {self.start}, which it began from: "
+                "keep that, or train on more images or for more steps."
+            )
+        if self.unnumbered:
+            some = ", ".join(self.unnumbered[:5]) + (", ..." if len(self.unnumbered) > 5 else "")
+            found.append(
+                f"{len(self.unnumbered)} masks hold one number only ({some}): each piece of them "
+                "was taken for an object, and objects that touch for one."
+            )
+        return found
+
+
+def _both(qualities: tuple[Quality, ...]) -> float:
+    """The score that training is judged by."""
+    return float(np.mean([(one.ap50 + one.ap75) / 2 for one in qualities]))
 
 
 def mean(qualities: tuple[Quality, ...], name: str) -> float | None:
@@ -92,6 +116,7 @@ def _markdown(card: Card) -> str:
         *_scores(card),
         "",
         "## Where it fails",
+        *(f"**{sentence}**" for sentence in card.warnings),
         *_failures(card),
     ]
     return "\n".join(lines) + "\n"

@@ -1,62 +1,79 @@
 """A training in the terminal: how far it is, what it came to."""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+from pipelines.run.lock import only_run
 from pipelines.training.card import Card, mean
-from pipelines.training.pairs import find_pairs
-from pipelines.training.run import Plan, default_settings, run_training
+from pipelines.training.plan import Plan
+from pipelines.training.run import run_training
 from segmentation.training.loop import Round
 
 
-def train_with_progress(
-    where: tuple[Path, Path | None],
-    output: Path,
-    *,
-    model: str | None,
-    channel: str | None,
-    diameter_px: float | None,
-    validation: float,
-    chosen: tuple[int | None, int, float | None, int],
-    restart: bool,
-) -> Card:
-    """Train on files, printing a line a round.
+def train_with_progress(plan: Plan, *, restart: bool) -> Card:
+    """Train on files, with a bar for the steps and a line for each round.
 
     Args:
-        where: images, and masks or None; see `find_pairs`.
-        output: folder of the training.
-        model: to train further; None trains compact from random weights.
-        channel: of the images.
-        diameter_px: of objects in all images; None takes the masks'.
-        validation: share of images held out.
-        chosen: steps and learning rate, None for the usual ones, between them the batch, and the
-            seed.
+        plan: what to train on what.
         restart: forget an earlier training in the folder.
 
     Raises:
         StudyError: see `run_training`.
+        BusyError: another training is at work in the folder.
     """
     console = Console(stderr=True)
-    steps, batch, rate, seed = chosen
-    pairs = find_pairs(*where)
-    settings = default_settings(
-        from_scratch=model is None, steps=steps, seed=seed, batch=batch, learning_rate=rate
-    )
-    if restart and output.is_dir():
-        for name in ("checkpoint.pt", "history.csv"):
-            (output / name).unlink(missing_ok=True)
-    plan = Plan(pairs, output, model, channel, diameter_px, validation, settings)
-    console.print(f"{len(pairs)} images with masks; flows are computed first.", highlight=False)
+    with only_run(plan.output):
+        if restart:
+            for name in ("checkpoint.pt", "history.csv"):
+                (plan.output / name).unlink(missing_ok=True)
+        _print_plan(console, plan)
+        with _bar(console) as bar:
+            tasks = {stage: bar.add_task(stage, total=None) for stage in ("flows", "steps")}
 
-    def say(latest: Round, total: int) -> None:
-        scored = "" if latest.score is None else f", score {latest.score:.3f}"
-        console.print(f"step {latest.step}/{total}: loss {latest.loss:.3f}{scored}")
+            def say(stage: str, done: int, total: int, ended: Round | None) -> None:
+                bar.update(tasks[stage], completed=done, total=total)
+                if ended:
+                    bar.console.print(_line(ended, total), highlight=False)
 
-    card = run_training(plan, say)
+            card = run_training(plan, say)
     _print_card(console, card)
     return card
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _line(ended: Round, total: int) -> str:
+    scored = "" if ended.score is None else f", score {ended.score:.3f}"
+    return f"step {ended.step}/{total}: loss {ended.loss:.3f}{scored}"
+
+
+def _print_plan(console: Console, plan: Plan) -> None:
+    learned, scored = len(plan.learned), len(plan.scored)
+    by = (
+        f"The score is the mean AP at IoU 0.5 and 0.75 on {scored} others that are held out."
+        if scored
+        else "None is held out, so no score tells how good it is or when to stop."
+    )
+    steps = plan.settings.steps
+    console.print(f"At most {steps} steps on {learned} images. {by}", highlight=False)
 
 
 def _print_card(console: Console, card: Card) -> None:
@@ -64,6 +81,10 @@ def _print_card(console: Console, card: Card) -> None:
     if after is not None:
         before = mean(card.before, "ap50") if card.before else None
         was = "" if before is None else f" (before: {before:.3f})"
-        console.print(f"AP 0.5 on {len(card.after)} held-out images: {after:.3f}{was}")
+        console.print(
+            f"AP 0.5 on {len(card.after)} held-out images: {after:.3f}{was}", highlight=False
+        )
+    for sentence in card.warnings:
+        console.print(escape(sentence), style="yellow", highlight=False, soft_wrap=True)
     card_file = card.weights.with_suffix(".md")
     console.print(f"{escape(str(card.weights))}, its card {escape(card_file.name)}", soft_wrap=True)

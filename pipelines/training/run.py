@@ -4,11 +4,8 @@ A training's folder holds `checkpoint.pt` from which it goes on, `history.csv`, 
 `model.pt`, whose path `--model` takes, with its card `model.md` and `model.json`.
 """
 
-import csv
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +17,14 @@ from pipelines.files import replacing
 from pipelines.labels_store import read_label_image
 from pipelines.segment_files import grey_image
 from pipelines.training.card import Card, write_card
+from pipelines.training.checkpoint import identity, keeper, read_checkpoint
 from pipelines.training.pairs import Pair
+from pipelines.training.plan import Plan
 from segmentation.catalogue import ModelError, weights_sha256
 from segmentation.models import load_model
 from segmentation.quality import Quality, assess
-from segmentation.training.batches import Augmentation, make_pool
-from segmentation.training.loop import Checkpoint, Round, Settings, train
+from segmentation.training.batches import make_pool
+from segmentation.training.loop import Checkpoint, Moment, Round, train
 from segmentation.training.networks import (
     Trainable,
     Truth,
@@ -34,34 +33,19 @@ from segmentation.training.networks import (
     new_network,
     weights_to_save,
 )
-from segmentation.training.samples import Sample, TrainingError, make_sample, with_diameters
+from segmentation.training.samples import (
+    Sample,
+    TrainingError,
+    check_pair,
+    make_sample,
+    median_diameter,
+    with_diameters,
+)
 
-Progress = Callable[[Round, int], None]
+Progress = Callable[[str, int, int, Round | None], None]
+"""What is being done, how much of it is done and how much there is, and a round that ended."""
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to train on what.
-
-    Attributes:
-        pairs: images and masks.
-        output: folder of the training.
-        model: name or weights to start from; None for a compact network of random weights.
-        channel: of the images; None where they have one, or are RGB.
-        diameter_px: typical diameter in all images; None takes each mask's own median.
-        validation: share of the images that is held out to score and to stop by.
-        settings: of the training.
-        gpu: None takes a GPU where there is one.
-    """
-
-    pairs: list[Pair]
-    output: Path
-    model: str | None
-    channel: str | None
-    diameter_px: float | None
-    validation: float
-    settings: Settings
-    gpu: bool | None = None
+_LISTED = 10
 
 
 def run_training(plan: Plan, progress: Progress) -> Card:
@@ -77,33 +61,22 @@ def run_training(plan: Plan, progress: Progress) -> Card:
         raise StudyError(str(error)) from error
 
 
-def held_out(pairs: list[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Divide pairs by chance into those to learn from and those to score by.
-
-    At least one image is held out where there are two or more and the share is not 0.
-    """
-    count = 0 if share == 0 else min(max(1, round(share * len(pairs))), len(pairs) - 1)
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    chosen = set(order[:count].tolist())
-    learned = [pair for i, pair in enumerate(pairs) if i not in chosen]
-    return learned, [pair for i, pair in enumerate(pairs) if i in chosen]
-
-
 def _run(plan: Plan, progress: Progress) -> Card:
     device = torch.device("cuda" if plan.gpu is not False and torch.cuda.is_available() else "cpu")
-    learned, scored = held_out(plan.pairs, plan.validation, plan.settings.seed)
-    samples = with_diameters([_sample(pair, plan) for pair in learned])
-    truths = [_truth(pair, plan, samples) for pair in scored]
-    start = _read_checkpoint(plan)
+    _refuse_own_weights(plan)
     trainable = (
         new_network(plan.settings.seed, device)
         if plan.model is None
         else known_network(plan.model, device)
     )
+    name = identity(plan)
+    start = read_checkpoint(plan, name)
+    samples, truths = _prepared(plan, progress)
+    keep = keeper(plan, name)
 
-    def keep(checkpoint: Checkpoint) -> None:
-        _write_checkpoint(plan, checkpoint)
-        progress(checkpoint.rounds[-1], plan.settings.steps)
+    def after_step(moment: Moment) -> None:
+        keep(moment)
+        progress("steps", moment.step, plan.settings.steps, moment.latest)
 
     last = train(
         trainable.network,
@@ -111,21 +84,64 @@ def _run(plan: Plan, progress: Progress) -> Card:
         plan.settings,
         validate=mean_precision(trainable, truths, device) if truths else None,
         start=start,
-        report=keep,
+        report=after_step,
         reduced=device.type == "cuda",
     )
-    return _finish(plan, trainable, samples, [pair.name for pair in scored], truths, last)
+    return _finish(plan, trainable, samples, truths, last)
+
+
+def _refuse_own_weights(plan: Plan) -> None:
+    """Scores before and after need both models, and a stopped training the one it began from."""
+    if plan.model and Path(plan.model).expanduser().resolve() == plan.weights.resolve():
+        raise StudyError(
+            f"{plan.model} would be overwritten by what is trained from it: give another --output."
+        )
+
+
+def _prepared(plan: Plan, progress: Progress) -> tuple[list[Sample], list[Truth]]:
+    """Samples to learn from and truths to score by; all files are checked before the first."""
+    wrong = [problem for pair in plan.pairs if (problem := _problem(pair, plan))]
+    if wrong:
+        more = f"\n... and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
+        raise StudyError("\n".join(wrong[:_LISTED]) + more)
+    learned = plan.learned
+    samples = []
+    for n, pair in enumerate(learned, 1):
+        samples.append(make_sample(pair.name, *_read(pair, plan), plan.diameter_px))
+        progress("flows", n, len(learned), None)
+    samples = with_diameters(samples)
+    typical = float(np.median([sample.diameter_px for sample in samples]))
+    return samples, [_truth(pair, plan, typical) for pair in plan.scored]
+
+
+def _problem(pair: Pair, plan: Plan) -> str | None:
+    """Why a pair cannot be used; None where it can."""
+    try:
+        check_pair(pair.name, *_read(pair, plan))
+    except (ImageError, TrainingError) as error:
+        return str(error)
+    return None
+
+
+def _truth(pair: Pair, plan: Plan, typical_px: float) -> Truth:
+    """Image and labels to score by, with the diameter that a user would give."""
+    pixels, labels = _read(pair, plan)
+    diameter = median_diameter(labels) if plan.diameter_px is None else plan.diameter_px
+    return pixels, labels, diameter if np.isfinite(diameter) else typical_px
+
+
+def _read(pair: Pair, plan: Plan) -> tuple[Any, Any]:
+    return grey_image(pair.image, plan.channel), read_label_image(pair.mask)
 
 
 def _finish(
     plan: Plan,
     trainable: Trainable,
     samples: list[Sample],
-    names: list[str],
     truths: list[Truth],
     last: Checkpoint,
 ) -> Card:
-    weights = plan.output / "model.pt"
+    weights = plan.weights
     with replacing(weights) as place:
         torch.save(weights_to_save(last.best, trainable.kind), place)
     before = None if plan.model is None else _scores(plan.model, truths, plan.gpu)
@@ -134,9 +150,10 @@ def _finish(
         sha256=weights_sha256(weights),
         start=plan.model,
         images=tuple(s.name for s in samples),
-        held_out=tuple(names),
+        held_out=tuple(pair.name for pair in plan.scored),
         n_objects=sum(s.n_objects for s in samples),
         n_ignored=sum(s.n_ignored for s in samples),
+        unnumbered=tuple(s.name for s in samples if not s.numbered),
         diameters_px=tuple(s.diameter_px for s in samples),
         settings=asdict(plan.settings),
         rounds=last.rounds,
@@ -153,86 +170,4 @@ def _scores(model: str, truths: list[Truth], gpu: bool | None) -> tuple[Quality,
     loaded = load_model(model, gpu=gpu)
     return tuple(
         assess(labels, segment(pixels, loaded, diameter)) for pixels, labels, diameter in truths
-    )
-
-
-def _sample(pair: Pair, plan: Plan) -> Sample:
-    pixels, labels = _read(pair, plan)
-    return make_sample(pair.name, pixels, labels, plan.diameter_px)
-
-
-def _truth(pair: Pair, plan: Plan, samples: list[Sample]) -> Truth:
-    pixels, labels = _read(pair, plan)
-    sample = make_sample(pair.name, pixels, labels, plan.diameter_px)
-    diameter = sample.diameter_px
-    if not np.isfinite(diameter):
-        diameter = float(np.median([one.diameter_px for one in samples]))
-    return pixels, labels, diameter
-
-
-def _read(pair: Pair, plan: Plan) -> tuple[Any, Any]:
-    try:
-        return grey_image(pair.image, plan.channel), read_label_image(pair.mask)
-    except ImageError as error:
-        raise StudyError(str(error)) from error
-
-
-def _identity(plan: Plan) -> str:
-    """Hash of all that must be the same for a training to go on; its length may differ."""
-    settings = asdict(replace(plan.settings, steps=1, patience=None))
-    files = [(p.image.name, weights_sha256(p.image), weights_sha256(p.mask)) for p in plan.pairs]
-    said = [plan.model, plan.channel, plan.diameter_px, plan.validation, settings, files]
-    steps = plan.settings.steps
-    return hashlib.sha256(json.dumps([*said, steps], default=str).encode()).hexdigest()
-
-
-def _read_checkpoint(plan: Plan) -> Checkpoint | None:
-    path = plan.output / "checkpoint.pt"
-    if not path.is_file():
-        return None
-    stored = torch.load(path, map_location="cpu", weights_only=True)
-    if stored.pop("identity") != _identity(plan):
-        raise StudyError(
-            f"{plan.output} holds a training on other images, masks or settings. Give another "
-            "folder, or --restart to forget it."
-        )
-    rounds = tuple(Round(*one) for one in stored.pop("rounds"))
-    return Checkpoint(rounds=rounds, **stored)
-
-
-def _write_checkpoint(plan: Plan, checkpoint: Checkpoint) -> None:
-    rounds = [(one.step, one.loss, one.score) for one in checkpoint.rounds]
-    names = ("step", "network", "average", "optimizer", "best", "best_score")
-    content = {name: getattr(checkpoint, name) for name in names}
-    with replacing(plan.output / "checkpoint.pt") as place:
-        torch.save({**content, "rounds": rounds, "identity": _identity(plan)}, place)
-    with replacing(plan.output / "history.csv") as place, place.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("step", "loss", "score"), *rounds])
-
-
-def default_settings(
-    *, from_scratch: bool, steps: int | None, seed: int, batch: int, learning_rate: float | None
-) -> Settings:
-    """Settings for a fine-tuning of minutes, or for a training from nothing of hours.
-
-    Fine-tuning takes milder changes of the images: they are of the kind that will be segmented.
-    """
-    if from_scratch:
-        return Settings(
-            steps=steps or 7000,
-            batch=max(batch, 32),
-            learning_rate=learning_rate or 2e-3,
-            warm_up=300,
-            average=0.999,
-            round_steps=500,
-            patience=None,
-            seed=seed,
-        )
-    mild = Augmentation(scale_far=0.4, gamma=0.3, blur_px=1.0, noise=0.05, invert=0.0)
-    return Settings(
-        steps=steps or 400,
-        batch=batch,
-        learning_rate=learning_rate or 5e-4,
-        seed=seed,
-        augmentation=mild,
     )

@@ -1,25 +1,25 @@
 """The training itself: steps, a running average of the weights, a score now and then.
 
 Chance of every step comes from the seed and the step's number alone, so a training that was
-stopped and goes on from a checkpoint ends, on one machine, with the very weights of one that was
-never stopped.
+stopped after any step and goes on from a checkpoint ends, on one machine, with the very weights of
+one that was never stopped.
 """
 
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from segmentation.training.batches import Augmentation, Batch, Pool, draw_batch
+from segmentation.training.batches import Augmentation, Pool, draw_batch
+from segmentation.training.loss import loss
 from segmentation.training.samples import TrainingError
 
 State = dict[str, Tensor]
 
-_FLOW_SCALE = 5.0  # networks predict 5 x the flow, as Cellpose's
 _STEPS_APART = 2**32  # between the seeds of two trainings
 _LARGEST_GRADIENT = 5.0
 
@@ -37,7 +37,7 @@ class Settings:
         weight_decay: of AdamW (Loshchilov & Hutter 2019).
         average: weights kept of the running average at each step, at most.
         rim: how much more the cell logit's loss weighs within 2 px of an object's rim.
-        round_steps: steps between two scores and checkpoints.
+        round_steps: steps between two scores.
         patience: rounds without a better score after which training ends; None for never.
         seed: of all chance.
         augmentation: how crops are changed.
@@ -90,6 +90,7 @@ class Checkpoint:
         best: the average at its best score.
         best_score: that score; None before the first.
         rounds: history, oldest first.
+        losses: of the steps since the last round.
     """
 
     step: int
@@ -99,6 +100,7 @@ class Checkpoint:
     best: State
     best_score: float | None
     rounds: tuple[Round, ...]
+    losses: tuple[float, ...] = ()
 
     @property
     def rounds_since_best(self) -> int:
@@ -107,8 +109,23 @@ class Checkpoint:
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a training is after a step.
+
+    Attributes:
+        step: steps done.
+        latest: the round that ended with this step; None within a round.
+        checkpoint: copies all that is needed to go on from here.
+    """
+
+    step: int
+    latest: Round | None
+    checkpoint: Callable[[], Checkpoint]
+
+
 Validate = Callable[[nn.Module], float]
-Report = Callable[[Checkpoint], None]
+Report = Callable[[Moment], None]
 
 
 def train(
@@ -120,7 +137,6 @@ def train(
     start: Checkpoint | None = None,
     report: Report | None = None,
     reduced: bool = False,
-    compiled: bool = False,
 ) -> Checkpoint:
     """Train a network.
 
@@ -132,9 +148,8 @@ def train(
         validate: gives the score of a network in evaluation mode, larger is better; the weights
             of the best score are kept, the last ones where it is None.
         start: where to go on.
-        report: called after every round.
+        report: called after every step.
         reduced: compute in bfloat16 where torch holds that safe.
-        compiled: have torch compile the network first, which pays for hours on a GPU.
 
     Returns:
         The last checkpoint, its `best` the weights to use.
@@ -147,17 +162,16 @@ def train(
     optimizer = torch.optim.AdamW(
         trained, settings.learning_rate, weight_decay=settings.weight_decay
     )
-    done = _restored(start, network, average, optimizer)
-    forward = torch.compile(network) if compiled else network
+    work = _Work(network, average, optimizer, reduced)
+    done = _restored(start, work)
     stop = settings.patience
     while done.step < settings.steps and (stop is None or done.rounds_since_best < stop):
-        until = min(done.step + settings.round_steps, settings.steps)
-        work = _Work(network, forward, average, optimizer, reduced)
-        loss = _steps(work, pool, settings, range(done.step, until))
+        mean_loss = _round(work, pool, settings, done, report)
         score = validate(average) if validate else None
-        done = _checkpoint(done, Round(until, loss, score), network, average, optimizer)
+        latest = Round(_round_end(done.step, settings), mean_loss, score)
+        done = _checkpoint(done, latest, work)
         if report:
-            report(done)
+            report(Moment(latest.step, latest, partial(copy.copy, done)))
     return done
 
 
@@ -167,28 +181,38 @@ class _Work:
 
     Attributes:
         network: being trained.
-        forward: the same, compiled where asked.
         average: running average of the network.
         optimizer: of the network's parameters.
         reduced: compute in bfloat16.
     """
 
     network: nn.Module
-    forward: Callable[[Tensor], Tensor]
     average: nn.Module
     optimizer: torch.optim.Optimizer
     reduced: bool
 
 
-def _steps(work: _Work, pool: Pool, settings: Settings, steps: range) -> float:
-    """Do a round's steps; returns the mean loss."""
+def _round_end(step: int, settings: Settings) -> int:
+    """Steps done at the end of the round that the next step belongs to."""
+    return min((step // settings.round_steps + 1) * settings.round_steps, settings.steps)
+
+
+def _round(
+    work: _Work, pool: Pool, settings: Settings, done: Checkpoint, report: Report | None
+) -> float:
+    """Do the steps that a round still lacks; returns the mean loss of all of its steps."""
     generator = torch.Generator(pool.image.device)
     work.network.train()
-    losses = [_step(work, pool, settings, step, generator) for step in steps]
+    losses = [torch.tensor(value, device=pool.image.device) for value in done.losses]
+    until = _round_end(done.step, settings)
+    for step in range(done.step, until):
+        losses.append(_step(work, pool, settings, step, generator))
+        if report and step + 1 < until:
+            report(Moment(step + 1, None, partial(_within_round, done, step + 1, losses, work)))
     mean = float(torch.stack(losses).mean())
     if not math.isfinite(mean):
         raise TrainingError(
-            f"The loss is no longer a number after {steps.stop} steps: take a lower learning rate."
+            f"The loss is no longer a number after {until} steps: take a lower learning rate."
         )
     return mean
 
@@ -203,7 +227,7 @@ def _step(
         group["lr"] = _learning_rate(step, settings)
     batch = draw_batch(pool, settings.batch, settings.side_px, settings.augmentation, generator)
     with torch.autocast(pool.image.device.type, dtype=torch.bfloat16, enabled=work.reduced):
-        predicted = work.forward(batch.image.contiguous(memory_format=torch.channels_last))
+        predicted = work.network(batch.image.contiguous(memory_format=torch.channels_last))
     value = loss(predicted.float(), batch, settings.rim)
     work.optimizer.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
@@ -211,23 +235,6 @@ def _step(
     work.optimizer.step()
     _follow(work.average, work.network, min(settings.average, (1 + step) / (10 + step)))
     return value.detach()
-
-
-def loss(predicted: Tensor, batch: Batch, rim: float) -> Tensor:
-    """Squared error of the flows and cross-entropy of the cell logit, as Cellpose weighs them.
-
-    Args:
-        predicted: (N, 3, Y, X).
-        batch: the truth.
-        rim: extra weight of the logit's loss within 2 px of a rim.
-    """
-    n = batch.counts.sum().clamp(min=1)
-    off = (predicted[:, :2] - _FLOW_SCALE * batch.flows) ** 2 * batch.counts
-    widest = F.max_pool2d(batch.inside, 5, 1, 2)
-    narrowest = -F.max_pool2d(-batch.inside, 5, 1, 2)
-    weight = batch.counts * (1 + rim * (widest - narrowest))
-    wrong = F.binary_cross_entropy_with_logits(predicted[:, 2:], batch.inside, reduction="none")
-    return off.sum() / (4 * n) + (wrong * weight).sum() / weight.sum().clamp(min=1)
 
 
 def _learning_rate(step: int, settings: Settings) -> float:
@@ -245,38 +252,38 @@ def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
         old[name].copy_(new[name])
 
 
-def _checkpoint(
-    before: Checkpoint,
-    latest: Round,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> Checkpoint:
-    kept = _on_cpu(average.state_dict())
+def _checkpoint(before: Checkpoint, latest: Round, work: _Work) -> Checkpoint:
+    kept = _on_cpu(work.average.state_dict())
     better = latest.score is None or before.best_score is None or latest.score > before.best_score
     return Checkpoint(
         step=latest.step,
-        network=_on_cpu(network.state_dict()),
+        network=_on_cpu(work.network.state_dict()),
         average=kept,
-        optimizer=copy.deepcopy(optimizer.state_dict()),
+        optimizer=copy.deepcopy(work.optimizer.state_dict()),
         best=kept if better else before.best,
         best_score=latest.score if better else before.best_score,
         rounds=(*before.rounds, latest),
     )
 
 
-def _restored(
-    start: Checkpoint | None,
-    network: nn.Module,
-    average: nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> Checkpoint:
+def _within_round(before: Checkpoint, step: int, losses: list[Tensor], work: _Work) -> Checkpoint:
+    return replace(
+        before,
+        step=step,
+        network=_on_cpu(work.network.state_dict()),
+        average=_on_cpu(work.average.state_dict()),
+        optimizer=copy.deepcopy(work.optimizer.state_dict()),
+        losses=tuple(float(value) for value in losses),
+    )
+
+
+def _restored(start: Checkpoint | None, work: _Work) -> Checkpoint:
     if start is None:
-        first = _on_cpu(network.state_dict())
-        return Checkpoint(0, first, first, optimizer.state_dict(), first, None, ())
-    network.load_state_dict(start.network)
-    average.load_state_dict(start.average)
-    optimizer.load_state_dict(copy.deepcopy(start.optimizer))
+        first = _on_cpu(work.network.state_dict())
+        return Checkpoint(0, first, first, work.optimizer.state_dict(), first, None, ())
+    work.network.load_state_dict(start.network)
+    work.average.load_state_dict(start.average)
+    work.optimizer.load_state_dict(copy.deepcopy(start.optimizer))
     return start
 
 

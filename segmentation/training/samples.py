@@ -33,6 +33,8 @@ class Sample:
         diameter_px: the objects' typical diameter; NaN in an image without objects, until
             `with_diameters` fills it in.
         n_ignored: annotated pieces that were too small.
+        numbered: whether the mask numbers its objects, rather than saying object or not: pieces
+            of one number are taken for objects, so objects that touch become one.
     """
 
     name: str
@@ -41,11 +43,28 @@ class Sample:
     flows: NDArray[np.float16]
     diameter_px: float
     n_ignored: int
+    numbered: bool
 
     @property
     def n_objects(self) -> int:
         """Objects to learn from."""
         return int(self.labels.max(initial=0))
+
+
+def check_pair(name: str, pixels: NDArray[np.generic], labels: NDArray[np.integer]) -> None:
+    """Check an image (y, x) and its mask, without the seconds that flows take.
+
+    Raises:
+        TrainingError: as `make_sample`.
+    """
+    if pixels.shape != labels.shape:
+        raise TrainingError(
+            f"{name}: the image has {_size(pixels.shape)} pixels and its mask "
+            f"{_size(labels.shape)}. They must have the same size, and one plane each."
+        )
+    if not np.issubdtype(labels.dtype, np.integer) and labels.dtype != bool:
+        raise TrainingError(f"{name}: a mask holds whole numbers, this one has {labels.dtype}.")
+    _scaled_to_unit(name, pixels)
 
 
 def make_sample(
@@ -67,18 +86,14 @@ def make_sample(
         TrainingError: the shapes differ, the image is no finite grey image or of one grey value,
             or the mask is no label image.
     """
-    if pixels.shape != labels.shape:
-        raise TrainingError(
-            f"{name}: the image has {_size(pixels.shape)} pixels and its mask "
-            f"{_size(labels.shape)}. They must have the same size, and one plane each."
-        )
-    if not np.issubdtype(labels.dtype, np.integer) and labels.dtype != bool:
-        raise TrainingError(f"{name}: a mask holds whole numbers, this one has {labels.dtype}.")
+    check_pair(name, pixels, labels)
     image = _scaled_to_unit(name, pixels)
     objects, n_ignored = _in_pieces(labels)
     diameter = median_diameter(objects) if diameter_px is None else float(diameter_px)
     flows = diffusion_flows(objects).astype(np.float16)
-    return Sample(name, image.astype(np.float16), objects, flows, diameter, n_ignored)
+    numbered = np.unique(labels[labels > 0]).size > 1 or objects.max(initial=0) < 2
+    half = image.astype(np.float16)
+    return Sample(name, half, objects, flows, diameter, n_ignored, bool(numbered))
 
 
 def with_diameters(samples: Sequence[Sample]) -> list[Sample]:

@@ -1,6 +1,7 @@
 """Pairs of files, and a whole training as a user starts it."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -68,23 +69,51 @@ def test_a_table_of_pairs(tmp_path):
 
 
 def plan(folder: Path, output: Path, **changes):
-    from pipelines.training.run import Plan
+    from pipelines.training.plan import Plan
     from segmentation.training.loop import Settings
 
-    settings = Settings(steps=2, batch=1, side_px=32, round_steps=1)
+    settings = Settings(steps=3, batch=1, side_px=32, round_steps=2)
     return replace(
         Plan(find_pairs(folder), output, "compact", None, None, 0.5, settings, gpu=False), **changes
     )
 
 
-def test_a_mask_of_another_size_is_named(tmp_path):
+def test_all_bad_pairs_are_named_before_anything_is_computed(tmp_path):
     from pipelines.training.run import run_training
 
-    write(tmp_path / "a.tif")
-    write(tmp_path / "b.tif")
+    for name in "abcd":
+        write(tmp_path / f"{name}.tif")
     tifffile.imwrite(tmp_path / "b_masks.tif", np.ones((20, 48), np.uint8))
-    with pytest.raises(StudyError, match=r"b\.tif.*48 x 48.*20 x 48"):
+    tifffile.imwrite(tmp_path / "c_masks.tif", np.full((48, 48), 0.5, np.float32))
+    tifffile.imwrite(tmp_path / "d.tif", np.full((48, 48), 7, np.uint8))
+    with pytest.raises(StudyError) as said:
         run_training(plan(tmp_path, tmp_path / "out"), lambda *_: None)
+    for what in (r"b\.tif.*48 x 48.*20 x 48", r"c_masks\.tif.*such as 0\.5", r"d\.tif.*grey value"):
+        assert re.search(what, str(said.value)), said.value
+
+
+def test_masks_stored_as_float_and_masks_of_one_number(tmp_path):
+    from pipelines.training.run import run_training
+
+    for name in "ab":
+        labels = tifffile.imread(write(tmp_path / f"{name}.tif").with_name(f"{name}_masks.tif"))
+        tifffile.imwrite(tmp_path / f"{name}_masks.tif", (labels > 0).astype(np.float32))
+    card = run_training(plan(tmp_path, tmp_path / "out", model=None), lambda *_: None)
+    assert card.n_objects == 2
+    [warning] = card.warnings
+    assert "one number only" in warning
+    assert warning in card.weights.with_suffix(".md").read_text()
+
+
+def test_settings_of_few_steps_and_settings_that_cannot_be():
+    from pipelines.training.plan import default_settings
+
+    short = default_settings(from_scratch=True, steps=40, batch=4)
+    assert (short.batch, short.warm_up, short.round_steps) == (4, 4, 5)
+    usual = default_settings(from_scratch=False)
+    assert (usual.steps, usual.batch, usual.warm_up, usual.round_steps) == (400, 8, 20, 50)
+    with pytest.raises(StudyError, match="above 0"):
+        default_settings(from_scratch=False, learning_rate=0.0)
 
 
 def test_masks_without_objects(tmp_path):
@@ -106,12 +135,18 @@ def test_a_stopped_training_goes_on_to_the_same_weights_and_has_a_card(tmp_path)
     write(tmp_path / "in" / "b.tif")
     whole = run_training(plan(tmp_path / "in", tmp_path / "whole"), lambda *_: None)
 
-    def stop(*_):
-        raise KeyboardInterrupt
+    def stop(stage, done, *_):
+        said.append(done)
+        if stage == "steps":
+            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run_training(plan(tmp_path / "in", tmp_path / "again"), stop)
-    again = run_training(plan(tmp_path / "in", tmp_path / "again"), lambda *_: None)
+    said = []
+    stopped = plan(tmp_path / "in", tmp_path / "again", keep_every_s=0)
+    for _ in range(2):  # after the first step, within a round, and after the second
+        with pytest.raises(KeyboardInterrupt):
+            run_training(stopped, stop)
+    assert said == [1, 1, 1, 2]  # flows and step
+    again = run_training(stopped, lambda *_: None)
     first, second = (torch.load(c.weights, weights_only=True) for c in (whole, again))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert again.rounds == whole.rounds
@@ -122,6 +157,12 @@ def test_a_stopped_training_goes_on_to_the_same_weights_and_has_a_card(tmp_path)
     other = plan(tmp_path / "in", tmp_path / "whole", diameter_px=9.0)
     with pytest.raises(StudyError, match="--restart"):
         run_training(other, lambda *_: None)
+    further = plan(tmp_path / "in", tmp_path / "whole", model=str(whole.weights))
+    with pytest.raises(StudyError, match="another --output"):
+        run_training(further, lambda *_: None)
+    (tmp_path / "whole" / "checkpoint.pt").write_bytes(b"PK half a file")
+    with pytest.raises(StudyError, match=r"cannot be read.*--restart"):
+        run_training(plan(tmp_path / "in", tmp_path / "whole"), lambda *_: None)
 
 
 def test_train_says_what_is_wrong(tmp_path):

@@ -8,7 +8,8 @@ import torch
 
 from segmentation.network import CompactNet
 from segmentation.training.batches import Augmentation, draw_batch, make_pool
-from segmentation.training.loop import Settings, loss, train
+from segmentation.training.loop import Settings, train
+from segmentation.training.loss import loss
 from segmentation.training.samples import TrainingError, make_sample
 from tests.segmentation.training.test_samples import discs, picture
 
@@ -74,11 +75,18 @@ def test_training_lowers_the_loss_and_beats_an_untrained_network(pool):
     assert after < 0.8 * before
 
 
-def test_a_stopped_training_ends_with_the_weights_of_an_undisturbed_one(pool):
-    kept = []
-    whole = train(tiny(), pool, SETTINGS, report=lambda c: kept.append(copy.deepcopy(c)))
+def test_a_training_stopped_within_a_round_ends_with_the_weights_of_an_undisturbed_one(pool):
+    step, kept = 23, {}
+
+    def keep(moment):
+        if moment.step == step:
+            kept[step] = copy.deepcopy(moment.checkpoint())
+
+    whole = train(tiny(), pool, SETTINGS, report=keep)
     torch.manual_seed(77)  # whatever the process did meanwhile
-    resumed = train(tiny(), pool, SETTINGS, start=kept[1])
+    resumed = train(tiny(), pool, SETTINGS, start=kept[step])
+    assert kept[step].step == step
+    assert len(kept[step].losses) == 3
     assert resumed.rounds == whole.rounds
     for name, value in whole.best.items():
         assert torch.equal(value, resumed.best[name]), name
@@ -93,7 +101,7 @@ def test_the_best_weights_are_kept_and_training_stops_where_they_get_no_better(p
         pool,
         settings,
         validate=lambda _: next(scores),
-        report=lambda c: at.append(c.average["head.bias"].clone()),
+        report=lambda moment: at.append(moment.checkpoint().average["head.bias"].clone()),
     )
     assert (done.step, done.best_score) == (4, 0.5)
     assert torch.equal(done.best["head.bias"], at[1])
