@@ -17,7 +17,7 @@ from pipelines.training.plan import Plan
 from segmentation.catalogue import weights_file, weights_sha256
 from segmentation.training.loop import Checkpoint, Moment, Round
 
-_TENSORS = ("step", "network", "average", "optimizer", "best", "best_score", "losses")
+_STORED = ("step", "network", "average", "optimizer", "best", "best_score", "losses")
 # Writing takes at most about this share of the time.
 _WRITING = 0.1
 
@@ -75,7 +75,7 @@ def keeper(plan: Plan, name: str) -> Callable[[Moment], None]:
 
 def _write(plan: Plan, name: str, checkpoint: Checkpoint) -> None:
     rounds = [(one.step, one.loss, one.score) for one in checkpoint.rounds]
-    content = {name: getattr(checkpoint, name) for name in _TENSORS}
+    content = {field: getattr(checkpoint, field) for field in _STORED}
     with replacing(plan.output / "checkpoint.pt") as place:
         torch.save({**content, "rounds": rounds, "identity": name}, place)
     with replacing(plan.output / "history.csv") as place, place.open("w", newline="") as file:

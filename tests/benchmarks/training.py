@@ -7,9 +7,10 @@ cells_usiigaci and the brightfield sets a fifth is held out likewise.
 A training takes minutes on a GPU and a day on a laptop, so by default this prints the figures that
 were measured when the shipped weights were trained (segmentation/weights/compact.json) and scores
 the shipped weights on the same held-out images, which they have since learned from. With --retrain
-all is trained and scored anew:
+all is trained and scored anew; with --learn, from a few images of each kind, to see it run:
 
-    python -m tests.benchmarks.training [--data DIR] [--limit N] [--retrain [--steps N] [--batch N]]
+    python -m tests.benchmarks.training [--data DIR] [--limit N]
+        [--retrain [--steps N] [--batch N] [--learn N]]
 """
 
 import argparse
@@ -31,7 +32,7 @@ from segmentation.models import Model, load_model
 from segmentation.network import CompactNet
 from segmentation.scores import score
 from segmentation.training.batches import make_pool
-from segmentation.training.loop import Settings, train
+from segmentation.training.loop import Moment, Settings, train
 from segmentation.training.networks import Trainable, as_model, new_network
 from segmentation.training.samples import make_sample, median_diameter, with_diameters
 
@@ -63,7 +64,7 @@ def main() -> None:
     held = held_out(samples)
     print(f"{len(samples)} images, {sum(held)} of them held out")
     unseen = [s for s, out in zip(samples, held, strict=True) if out]
-    known = [s for s, out in zip(samples, held, strict=True) if not out]
+    known = _spread([s for s, out in zip(samples, held, strict=True) if not out], options.learn)
     figures = json.loads(RECORDED.read_text())["figures"]
     if options.retrain:
         figures |= retrained(known, unseen, options)
@@ -188,7 +189,7 @@ def _trained(
         trainable.network,
         pool,
         settings,
-        report=lambda c: print(f"  step {c.step}: loss {c.rounds[-1].loss:.3f}"),
+        report=_print_round,
         reduced=device.type == "cuda",
     )
     trainable.network.load_state_dict(done.best)
@@ -196,6 +197,19 @@ def _trained(
     network.load_state_dict(done.best)
     model = as_model(trainable, network, device)
     return lambda _: model
+
+
+def _print_round(moment: Moment) -> None:
+    if moment.latest:
+        print(f"  step {moment.step}: loss {moment.latest.loss:.3f}", flush=True)
+
+
+def _spread(samples: list[Sample], at_most: int | None) -> list[Sample]:
+    """At most so many samples of each kind, spread over all of them."""
+    if at_most is None:
+        return samples
+    kinds = {kind: [s for s in samples if s.kind == kind] for kind in WEIGHTS}
+    return [s for alike in kinds.values() for s in alike[:: -(-len(alike) // at_most)]]
 
 
 def _alike(samples: list[Sample]) -> dict[tuple, list[int]]:
@@ -222,6 +236,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--retrain", action="store_true", help="train and score anew")
     parser.add_argument("--steps", type=int, default=7000, help="of the training on the split")
     parser.add_argument("--batch", type=int, default=32, help="crops in a batch")
+    parser.add_argument("--learn", type=int, help="learn from this many images of a kind at most")
     return parser.parse_args()
 
 
