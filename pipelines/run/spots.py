@@ -101,12 +101,12 @@ def _row(settings: Spots, batch: Value, single: float, n: int) -> Mapping[str, o
 def _isolated(layout: Layout, image_id: str, settings: Spots) -> Floats:
     """Light of an image's isolated spots."""
     columns = (SPOT_CHANNEL, SPOT_ISOLATED, SPOT_REJECTED, SPOT_CELL, SPOT_INTEGRATED)
-    names = [column.name for column in columns]
-    spots = of_channel(
-        pq.read_table(layout.found_spots_part(image_id), columns=names),
-        SPOT_CHANNEL,
-        settings.channel,
-    )
+    blocks = row_groups(layout.found_spots_part(image_id), [column.name for column in columns])
+    of_blocks = (of_channel(block, SPOT_CHANNEL, settings.channel) for block in blocks)
+    return np.concatenate([_isolated_of(spots) for spots in of_blocks])
+
+
+def _isolated_of(spots: pa.Table) -> Floats:
     chosen = _flags(spots, SPOT_ISOLATED) & ~_flags(spots, SPOT_REJECTED)
     chosen &= spots.column(SPOT_CELL.name).to_numpy() > 0  # what lies outside is often noise
     light: Floats = spots.column(SPOT_INTEGRATED.name).to_numpy()[chosen]
@@ -117,6 +117,7 @@ def _settle(part: Part, layout: Layout, decisions: Sequence[Singles]) -> Part:
     """Count one image's molecules, and write its spots; of a slide one block after the other."""
     path, ids = layout.found_spots_part(part.image_id), part.values("cell_id").astype(np.uint32)
     order = np.argsort(ids)  # cells of a slide are in the order of its blocks
+    ids = ids[order]
     across = [_across(path, each, part.image_id) for each in decisions]
     sums = [np.zeros((SUMS, ids.size)) for _ in decisions]
 
@@ -127,7 +128,8 @@ def _settle(part: Part, layout: Layout, decisions: Sequence[Singles]) -> Part:
                 found = of_channel(block, SPOT_CHANNEL, each.settings.channel)
                 spots = _values(found)
                 molecules = molecules_of(spots, each.rules[part.image_id], clumps)
-                of_cells[:, order] += sums_in_cells(spots, molecules, ids[order])
+                here = np.isin(ids, spots.cell)
+                of_cells[:, order[here]] += sums_in_cells(spots, molecules, ids[here])
                 tables.append(append_arrow(found, SPOT_MOLECULES, pa.array(molecules)))
             yield pa.concat_tables(tables)
 
