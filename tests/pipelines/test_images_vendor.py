@@ -1,7 +1,9 @@
 """Microscopes' own formats: axes, names, sizes and pixels of files whose content is known."""
 
+import lzma
 import struct
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from tests import vendor_files as files
 RNG = np.random.default_rng(5)
 PIXELS = RNG.integers(0, 4000, (2, 2, 3, 2, 48, 64)).astype(np.uint16)
 """(scene, time, channel, z, y, x)."""
+
+REAL = Path(__file__).parents[1] / "data" / "vendor"
 
 WRITERS = {
     "czi": (files.write_czi, "pylibCZIrw", ("scene 0", "scene 1"), None),
@@ -107,6 +111,34 @@ def test_tiles_of_a_czi_are_put_together(tmp_path):
     path = write(tmp_path, "czi", tile=20)
     got = read(path, "p21", z="max", scene=0, time=0)
     assert (got == PIXELS[0, 0, 2].max(axis=0)).all()
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    path = folder / name
+    path.write_bytes(lzma.decompress((REAL / f"{name}.xz").read_bytes()))
+    return path
+
+
+def test_a_file_that_nis_elements_wrote(tmp_path):
+    pytest.importorskip("nd2")
+    path = unpacked("cluster.nd2", tmp_path)
+    info = inspect(path)
+    assert (info.axes, info.shape, info.dtype) == ("TCZYX", (3, 2, 10, 31, 38), "uint16")
+    assert info.channel_names == ("5-FAM/pH 9.0", "FM 4-64/2% CHAPS")
+    assert (info.pixel_size_um, info.z_step_um) == (pytest.approx(0.167809, abs=1e-6), 0.5)
+    assert int(read(path, 1, z="max", time=1).astype(int).sum()) == 179_564
+
+
+def test_a_file_that_fluoview_wrote_names_what_was_recorded(tmp_path):
+    pytest.importorskip("oiffile")
+    path = unpacked("fv1000.oib", tmp_path)
+    info = inspect(path)
+    assert (info.axes, info.shape, info.dtype) == ("CYX", (3, 256, 256), "uint16")
+    # The third is transmitted light; the microscope's third detector, CH3, was off.
+    assert info.channel_names == ("CH1", "Alexa Fluor 546", "TD1")
+    assert info.pixel_size_um == pytest.approx(0.177)
+    sums = [int(read(path, channel, z="none").astype(int).sum()) for channel in range(3)]
+    assert sums == [1_458_233, 92_526, 21_348_604]
 
 
 def test_colours_of_a_czi_are_red_green_blue(tmp_path):
