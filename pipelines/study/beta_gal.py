@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipelines.errors import ImageError
 from pipelines.images import open_field
+from pipelines.study.asked import asked, repeated
 from pipelines.study.design import selected
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study
@@ -37,15 +38,11 @@ def blank_file(settings: BetaGal, row: ImageRow, folder: Path) -> Path | None:
 
 def beta_gal_problems(study: Study, samples: Samples, folder: Path) -> list[Problem]:
     """All that is wrong with the SA-β-Gal settings, without reading a pixel."""
-    places = [i for i, m in enumerate(study.measurements) if isinstance(m, BetaGal)]
-    settings = beta_gal_of(study)
-    if settings is None:
+    found = asked(study, BetaGal)
+    if not found:
         return []
-    where = f"measurements.{places[0]}"
-    problems = [
-        error(f"measurements.{i}", "beta_gal stands twice; one of them is enough")
-        for i in places[1:]
-    ]
+    where, settings = found[0]
+    problems = repeated(found)
     if "rgb" not in study.channels.values():
         problems.append(error(where, "beta_gal needs a brightfield picture: a channel that is rgb"))
     elif samples.rows:

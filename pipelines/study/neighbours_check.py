@@ -1,27 +1,19 @@
 """What is wrong with questions of spread, before a pixel is read."""
 
+from pipelines.study.asked import asked, unplaced
 from pipelines.study.model import Study
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.problems import Problem, error, warning
-from pipelines.study.settings import Morphology
 
 
 def neighbours_problems(study: Study) -> list[Problem]:
     """All that can be known of questions of spread from the study file alone."""
-    asked = [
-        (f"measurements.{i}", m)
-        for i, m in enumerate(study.measurements)
-        if isinstance(m, Neighbours)
-    ]
-    if not asked:
+    found = asked(study, Neighbours)
+    if not found:
         return []
-    problems = []
-    if not any(isinstance(m, Morphology) for m in study.measurements):
-        problems.append(error(asked[0][0], "cells get their place from {type: morphology}; add it"))
-    if study.pixel_size_um == "unknown":
-        problems.append(error(asked[0][0], "rings_um needs a pixel size, which is 'unknown'"))
-    names = [settings.name for _, settings in asked]
-    for where, settings in asked:
+    problems = unplaced(study, found[0][0])
+    names = [settings.name for _, settings in found]
+    for where, settings in found:
         if names.count(settings.name) > 1:
             problems.append(error(f"{where}.name", f"'{settings.name}' stands there twice"))
         problems += _doubles(study, where, settings)

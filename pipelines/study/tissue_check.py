@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipelines.errors import StudyError
+from pipelines.study.asked import asked, repeated, unplaced
 from pipelines.study.csv_table import parse_csv
 from pipelines.study.density import Density
 from pipelines.study.design import control_problems
@@ -10,7 +11,6 @@ from pipelines.study.model import Study
 from pipelines.study.problems import Problem, error
 from pipelines.study.rules import Rule
 from pipelines.study.samples import Samples
-from pipelines.study.settings import Morphology
 from pipelines.study.zonation import Zonation
 
 Landmarks = dict[str, list[tuple[float, float, str]]]
@@ -20,31 +20,19 @@ LANDMARK_COLUMNS = ("image", "y_um", "x_um", "zone")
 
 def tissue_problems(study: Study, samples: Samples, folder: Path) -> list[Problem]:
     """All that can be known of zonation and densities from the study file and its tables."""
-    asked = [
-        (f"measurements.{i}", m)
-        for i, m in enumerate(study.measurements)
-        if isinstance(m, Zonation | Density)
-    ]
-    if not asked:
+    zonations, densities = asked(study, Zonation), asked(study, Density)
+    if not zonations and not densities:
         return []
-    problems = []
-    if not any(isinstance(m, Morphology) for m in study.measurements):
-        problems.append(error(asked[0][0], "cells get their place from {type: morphology}; add it"))
-    if study.pixel_size_um == "unknown":
-        problems.append(error(asked[0][0], "lengths in µm need a pixel size, which is 'unknown'"))
-    zonations = [m for _, m in asked if isinstance(m, Zonation)]
-    if len(zonations) > 1:
-        problems.append(error("measurements", "zonation is asked for twice; give it once"))
-    names = [m.name for _, m in asked if isinstance(m, Density)]
+    problems = unplaced(study, (*zonations, *densities)[0][0]) + repeated(zonations)
+    names = [density.name for _, density in densities]
     problems += [
         error("measurements", f"two densities have the name '{name}'")
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
-    for where, settings in asked:
-        if isinstance(settings, Zonation):
-            problems += _zonation_problems(where, settings, study, samples)
-            problems += _landmark_problems(where, settings, samples, folder)
+    for where, settings in zonations:
+        problems += _zonation_problems(where, settings, study, samples)
+        problems += _landmark_problems(where, settings, samples, folder)
     return problems
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from pipelines.errors import ImageError
+from pipelines.study.asked import asked, repeated
 from pipelines.study.messages import nearest
 from pipelines.study.model import Study
 from pipelines.study.problems import Problem, error
@@ -19,15 +20,12 @@ def transcripts_of(study: Study) -> Transcripts | None:
 
 def transcript_problems(study: Study, samples: Samples, folder: Path) -> list[Problem]:
     """All that is wrong with the tables of transcripts and their settings."""
-    places = [i for i, m in enumerate(study.measurements) if isinstance(m, Transcripts)]
-    settings = transcripts_of(study)
-    if settings is None:
+    found = asked(study, Transcripts)
+    if not found:
         return []
-    where = f"measurements.{places[0]}.table"
-    problems = [
-        error(f"measurements.{i}", "transcripts stands twice; one of them is enough")
-        for i in places[1:]
-    ]
+    place, settings = found[0]
+    where = f"{place}.table"
+    problems = repeated(found)
     if settings.unit == "um" and study.pixel_size_um == "unknown":
         problems.append(
             error(where, "unit: um needs a pixel size, which is 'unknown'; give pixel_size_um")
