@@ -1,18 +1,13 @@
 """From the images' parts to the study's tables: cells, foci, aggregates, failures, provenance."""
 
 import csv
-import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from measurements.columns import Column
-from pipelines.errors import StudyError
 from pipelines.field.summary import summary_columns
 from pipelines.review.store import apply_exclusions
 from pipelines.run.copositivity import write_together
@@ -23,25 +18,17 @@ from pipelines.run.layout import Layout
 from pipelines.run.levels import write_levels
 from pipelines.run.parts import Part, read_parts
 from pipelines.run.picture import pictures_to_draw
-from pipelines.run.positivity import (
-    SEED,
-    THRESHOLD_COLUMNS,
-    Gates,
-    decide_gates,
-    positive_columns,
-)
-from pipelines.run.provenance import fingerprint, machine, versions
+from pipelines.run.positivity import THRESHOLD_COLUMNS, decide_gates
+from pipelines.run.record import write_provenance
 from pipelines.run.reporters import (
     BLEED_COLUMNS,
-    Reported,
     bleed_through_rows,
-    class_columns,
     raised_gates,
     report_reporters,
 )
+from pipelines.run.rows import IMAGE_ID, write_rows
 from pipelines.run.spots import settle_spots
 from pipelines.run.spread import write_spread
-from pipelines.run.spread_pairs import with_distances
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
 from pipelines.run.zonation import settle_zones, write_zonation
 from pipelines.statistics import (
@@ -52,25 +39,9 @@ from pipelines.statistics import (
 )
 from pipelines.study import Study
 from pipelines.study.check import Checked
-from pipelines.study.csv_table import Value
-from pipelines.study.design import group_columns, unit_columns
-from pipelines.study.messages import nearest
-from pipelines.study.neighbours import Neighbours
-from pipelines.study.reporters import Reporters
 from pipelines.study.row import ImageRow
-from pipelines.tables import (
-    append_arrow,
-    columns_of,
-    definition_rows,
-    row_groups,
-    with_constants,
-    write_csv,
-    write_parquet_rows,
-    write_text,
-)
-from segmentation.catalogue import weights_file, weights_sha256
+from pipelines.tables import columns_of, definition_rows, write_csv
 
-IMAGE_ID = Column("image_id", "key", "str", "Name of the image.", "sample table", aggregate=False)
 FAILURE_COLUMNS = (
     IMAGE_ID,
     Column("stage", "key", "str", "Where it failed: read, segment, measure or write.", "run"),
@@ -134,7 +105,7 @@ def gather(
     parts = reported.parts
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
-    _write_rows(parts, layout, checked, gates)
+    write_rows(parts, layout, checked, gates)
     tables = {
         path.stem: columns_of(pq.read_schema(path))
         for path in (layout.cells, layout.foci, layout.spots)
@@ -163,7 +134,7 @@ def gather(
     }
     rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
     _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
-    _write_provenance(checked, layout, reported, tasks, references, gates, started)
+    write_provenance(checked, layout, reported, tasks, references, gates, started)
     studies = {task.row.image_id: task.study for task in tasks}
     pictures = pictures_to_draw(checked, studies, layout, parts, gates)
     n_cells = sum(part.n_cells for part in parts)
@@ -212,149 +183,3 @@ def _failures(
         now[row.image_id] if row.image_id in now else earlier.get(row.image_id) for row in rows
     ]
     return [failure for failure in chosen if failure is not None]
-
-
-def _write_rows(parts: Sequence[Part], layout: Layout, checked: Checked, gates: Gates) -> None:
-    """tables/cells.parquet, foci.parquet and spots.parquet, one image at a time."""
-    sample_columns = checked.samples.columns
-    _check_names(parts, sample_columns)
-    _check_excluded(parts, checked.study.exclude.flags, gates)
-    columns = _sample_definitions(parts, sample_columns)
-    asked = [m for m in checked.study.measurements if isinstance(m, Neighbours)]
-    write_parquet_rows(
-        layout.cells,
-        (
-            with_distances(
-                with_constants(
-                    _gated(part, gates, checked.study.reporters), _constants(part.row, columns)
-                ),
-                asked,
-                checked.study.exclude.flags,
-            )
-            for part in parts
-        ),
-    )
-    for table, part_of in ((layout.foci, layout.foci_part), (layout.spots, layout.spots_part)):
-        found = [(part, path) for part in parts if (path := part_of(part.image_id)).is_file()]
-        write_parquet_rows(
-            table,
-            (
-                with_constants(group, _constants(part.row, columns))
-                for part, path in found
-                for group in row_groups(path)
-            ),
-        )
-
-
-def _gated(part: Part, gates: Gates, reporters: Reporters | None) -> pa.Table:
-    table = part.table()
-    for column, called in positive_columns(part, gates):
-        table = append_arrow(table, column, called)
-    for column, called in class_columns(table, reporters):
-        table = append_arrow(table, column, called)
-    return table
-
-
-def _check_names(parts: Sequence[Part], sample_columns: Sequence[str]) -> None:
-    """A sample column must not hide a measured one."""
-    measured = parts[0].names if parts else []
-    if twice := sorted({*sample_columns} & {IMAGE_ID.name, *measured}):
-        raise StudyError(
-            f"samples: {', '.join(twice)}: senescope measures a column of that name; "
-            "rename it in the sample table. What was measured is kept."
-        )
-
-
-def _check_excluded(parts: Sequence[Part], flags: Sequence[str], gates: Gates) -> None:
-    """A flag that no cell can carry would exclude nothing, in silence."""
-    known = {*parts[0].names, *(f"{name}_positive" for name in gates.rules)} if parts else {*flags}
-    for flag in flags:
-        if flag not in known:
-            raise StudyError(
-                f"exclude.flags: the cells table has no column '{flag}'; {nearest(flag, known)} "
-                "What was measured is kept."
-            )
-
-
-def _constants(row: ImageRow, columns: Sequence[Column]) -> dict[Column, Value]:
-    """The image's id and sample columns, the same in each of its rows."""
-    return {IMAGE_ID: row.image_id, **{c: row.sample[c.name] for c in columns}}
-
-
-def _sample_definitions(parts: Sequence[Part], names: Sequence[str]) -> list[Column]:
-    return [
-        Column(name, "", _dtype([part.row.sample[name] for part in parts]),
-               f"Sample column '{name}'.", "sample table", aggregate=False)
-        for name in names
-    ]  # fmt: skip
-
-
-def _dtype(values: Iterable[object]) -> str:
-    kinds = {type(value) for value in values if value is not None}
-    if not kinds or str in kinds:
-        return "str"
-    return "float64" if float in kinds else "int64"
-
-
-def _write_provenance(
-    checked: Checked,
-    layout: Layout,
-    reported: Reported,
-    tasks: Sequence[ImageTask],
-    references: Mapping[str, object],
-    gates: Gates,
-    started: float,
-) -> None:
-    """provenance.json: inputs, settings, versions, models and times, and what a report needs."""
-    study, folder, ended = checked.study, checked.path.resolve().parent, time.time()
-    text = checked.path.read_text(encoding="utf-8")
-    content = {
-        "study": {
-            "name": study.study,
-            "title": study.title or study.study,
-            "text": text,
-            "sha256": fingerprint(text),
-            "sample_columns": list(checked.samples.columns),
-            "unit_columns": list(unit_columns(study, checked.samples)),
-            "group_columns": list(group_columns(study)),
-            "outcomes": study.statistics.model_dump(mode="json")["outcomes"]
-            if study.statistics
-            else [],
-        },
-        "settings": study.model_dump(mode="json"),
-        "warnings": [*(f"{p.where}: {p.message}" for p in checked.problems), *reported.warnings],
-        "keys": {
-            "segmentation": tasks[0].segmentation_key,
-            "measurement": tasks[0].measurement_key,
-        },
-        "models": [
-            {"name": name, "sha256": _weights_hash(weights)}
-            for name, weights in sorted(
-                {(s.model, s.weights(folder)) for _, s in study.cellpose_settings()}
-            )
-        ],
-        **references,
-        "gates": {name: rule.model_dump(mode="json") for name, rule in gates.rules.items()},
-        "seeds": {"gating": SEED},
-        "versions": versions(),
-        "machine": machine(),
-        "started": _iso(started),
-        "finished": _iso(ended),
-        "seconds": round(ended - started, 1),
-        "images": _inputs(reported.parts),
-        **({"control_images": _inputs(reported.controls)} if reported.controls else {}),
-    }
-    write_text(layout.provenance, json.dumps(content, indent=1, ensure_ascii=False))
-
-
-def _inputs(parts: Sequence[Part]) -> list[dict[str, object]]:
-    return [{"image_id": part.image_id, "files": part.marker["files"]} for part in parts]
-
-
-def _weights_hash(weights: str) -> str | None:
-    path = weights_file(weights)
-    return weights_sha256(path) if path is not None else None
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
