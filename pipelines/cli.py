@@ -219,7 +219,7 @@ def train(  # noqa: PLR0913  (each is an option of the command line)
     ] = 0.2,
     steps: Annotated[int | None, typer.Option(min=1, help="Batches at most.")] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Crops of 256 x 256 px in a batch: 8, or 32 anew.")
+        int | None, typer.Option(min=1, help="Crops of 256 px: 8, from scratch 32, of Cellpose 1.")
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Learning rate at its highest.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all chance.")] = 0,
@@ -237,10 +237,8 @@ def train(  # noqa: PLR0913  (each is an option of the command line)
         from pipelines.training.console import train_with_progress
         from pipelines.training.plan import Plan, default_settings
 
-        settings = default_settings(
-            from_scratch=from_scratch, seed=seed, steps=steps, batch=batch, learning_rate=rate
-        )
         start = None if from_scratch else model
+        settings = default_settings(start, seed=seed, steps=steps, batch=batch, learning_rate=rate)
         plan = Plan(pairs, output, start, channel, diameter, validation, settings)
         train_with_progress(plan, restart=restart)
 

@@ -57,6 +57,21 @@ def new_network(seed: int, device: torch.device) -> Trainable:
     return Trainable(CompactNet().to(device).to(memory_format=torch.channels_last), "compact")
 
 
+def architecture_of(name: str) -> Architecture:
+    """Tell what kind of network a model is, without loading or downloading it.
+
+    Args:
+        name: as for `segmentation.models.load_model`.
+
+    Raises:
+        ModelError: no such model, or a file that is none.
+    """
+    path = weights_file(name)
+    if path is None:
+        return "dino" if name.startswith("cpdino") else "sam"
+    return architecture(read_state(path), path)
+
+
 def known_network(name: str, device: torch.device) -> Trainable:
     """Load a model's weights to train them further.
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,15 +106,66 @@ def test_masks_stored_as_float_and_masks_of_one_number(tmp_path):
     assert warning in card.weights.with_suffix(".md").read_text()
 
 
-def test_settings_of_few_steps_and_settings_that_cannot_be():
+def test_settings_are_those_of_the_network_and_of_few_steps(small_cellpose):
     from pipelines.training.plan import default_settings
 
-    short = default_settings(from_scratch=True, steps=40, batch=4)
+    short = default_settings(None, steps=40, batch=4)
     assert (short.batch, short.warm_up, short.round_steps) == (4, 4, 5)
-    usual = default_settings(from_scratch=False)
+    usual = default_settings("compact")
     assert (usual.steps, usual.batch, usual.warm_up, usual.round_steps) == (400, 8, 20, 50)
+    large = default_settings(str(small_cellpose))
+    assert (large.learning_rate, large.weight_decay, large.batch) == (1e-5, 0.1, 1)
     with pytest.raises(StudyError, match="above 0"):
-        default_settings(from_scratch=False, learning_rate=0.0)
+        default_settings("compact", learning_rate=0.0)
+    with pytest.raises(StudyError, match="Did you mean 'compact'"):
+        default_settings("compct")
+
+
+@pytest.fixture
+def small_cellpose(tmp_path, monkeypatch):
+    """A model file of Cellpose's transformer, random and thin: the real one has 1.2 GB."""
+    import torch
+    from segment_anything.modeling import ImageEncoderViT
+
+    from segmentation.engine import vit
+
+    def thin(_):
+        return SimpleNamespace(
+            image_encoder=ImageEncoderViT(
+                embed_dim=32,
+                depth=2,
+                num_heads=2,
+                out_chans=16,
+                use_rel_pos=True,
+                global_attn_indexes=(0, 1),
+            )
+        )
+
+    monkeypatch.setattr(vit, "sam_model_registry", {"vit_l": thin})
+    torch.manual_seed(0)
+    torch.save(vit.CPSAM().state_dict(), tmp_path / "like-cpsam")
+    return tmp_path / "like-cpsam"
+
+
+def test_a_model_of_cellpose_is_trained_further_and_segments(tmp_path, small_cellpose):
+    import torch
+
+    from pipelines.training.run import run_training
+    from segmentation.models import load_model
+    from segmentation.training.loop import Settings
+
+    write(tmp_path / "in" / "a.tif")
+    write(tmp_path / "in" / "b.tif")
+    settings = Settings(steps=2, batch=1, round_steps=1)
+    given = plan(tmp_path / "in", tmp_path / "out", model=str(small_cellpose), settings=settings)
+    card = run_training(given, lambda *_: None)
+    before, after = (torch.load(f, weights_only=True) for f in (small_cellpose, card.weights))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "out.weight" in changed
+    assert "W2" not in changed  # what Cellpose holds fixed
+    assert not load_model(str(card.weights), gpu=False).any_tile
+    assert len(card.after) == 1
 
 
 def test_masks_without_objects(tmp_path):
