@@ -47,7 +47,7 @@ def read_checkpoint(plan: Plan, name: str) -> Checkpoint | None:
         rounds = tuple(Round(*one) for one in stored.pop("rounds"))
     except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise StudyError(
-            f"{path} cannot be read: it is damaged or of another program. Begin anew with --restart."
+            f"{path} cannot be read: it is damaged. Begin anew with --restart."
         ) from error
     if not same:
         raise StudyError(
