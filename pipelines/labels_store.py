@@ -28,6 +28,7 @@ from pipelines.ome_zarr import (
 
 if TYPE_CHECKING:
     import zarr
+    from dask.array import Array
 
 
 def write_labels(
@@ -101,6 +102,28 @@ def read_labels(path: Path, name: str, box: Box | None = None) -> NDArray[np.uin
         if not isinstance(level, zarr.Array):
             raise ImageError(f"{path}: labels {name!r} have no full resolution, expected at 0")
         return _as_labels(np.asarray(level[... if box is None else box]), name)
+
+
+def label_levels(path: Path, name: str) -> "list[Array]":
+    """One label image at all its resolutions, the finest first, read where it is looked at.
+
+    Args:
+        path: the OME-Zarr folder.
+        name: of the labels.
+
+    Raises:
+        ImageError: The folder has no such labels.
+    """
+    import dask.array as da
+    import zarr
+
+    with image_errors(path, f"reading the labels {name}"):
+        group = zarr.open_group(path / "labels" / name, mode="r")
+        arrays = [array for _, array in sorted(group.arrays(), key=lambda item: int(item[0]))]
+        return [
+            da.from_zarr(array, chunks=array.chunks)  # type: ignore[no-untyped-call]
+            for array in arrays
+        ]
 
 
 def write_label_tiff(path: Path, labels: NDArray[Any], pixel_size_um: float | None = None) -> None:

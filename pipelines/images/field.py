@@ -24,6 +24,7 @@ from pipelines.images.lazy import (
     read_box,
     read_whole,
 )
+from pipelines.images.pyramid import lazy_levels
 from pipelines.images.reader import read_planes
 from pipelines.images.scale import differ
 from pipelines.images.source import Box, Source
@@ -95,6 +96,10 @@ class Field:
             return compute(self._lazy(channel))
         # The usual field is read at once: dask takes a second to import and would gain nothing.
         return read_whole(source, self.z, self.sources)
+
+    def levels(self, channel: str) -> list[Array]:
+        """One channel at full and at lower resolutions; see `pipelines.images.pyramid`."""
+        return lazy_levels(self.sources[channel], self.z, self.sources)
 
     def stack(self, channel: str) -> NDArray[Any]:
         """Read all planes of one grey channel, (z, y, x); one plane where there is no stack.

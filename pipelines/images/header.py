@@ -91,6 +91,8 @@ def is_tiff(path: Path) -> bool:
     Raises:
         ImageError: The file cannot be opened or is empty.
     """
+    if formats.is_zarr(path):
+        return False
     start = _first_bytes(path)
     return start.startswith(_TIFF_STARTS) and formats.format_of(path, start) is None
 

@@ -80,6 +80,18 @@ def read_planes(source: Source, depths: Sequence[int], box: Box) -> Iterator[NDA
         yield region.astype(region.dtype.newbyteorder("="), copy=False)
 
 
+def levels_of(info: ImageInfo) -> tuple[str, list[Any]]:
+    """Axes, such as CYX, and the arrays of every resolution of an image, the finest first."""
+    import zarr
+
+    place = image_places(info.path)[info.scene]
+    first = _attributes(info.path, place)["multiscales"][0]
+    axes = "".join(str(axis["name"]).upper() for axis in first["axes"])
+    folder = info.path / place
+    levels = [zarr.open_array(folder / level["path"], mode="r") for level in first["datasets"]]
+    return axes, levels
+
+
 def image_places(path: Path) -> list[str]:
     """Paths, within a folder, of the images that it holds: "" for an image itself, "A/1/0" ...
 

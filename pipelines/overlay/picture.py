@@ -4,7 +4,7 @@ The picture is for looking, not for measuring: each channel is stretched by perc
 image, so brightness must not be compared between pictures. The stretch is printed in the legend.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,7 @@ def draw_overlay(
     shape = (max(1, round(height * scale)), max(1, round(width * scale)))
     bright = _brightfield_name(planes)
     if bright is None:
-        picture, entries = _composite(planes, _all_colors(planes, colors), shape)
+        picture, entries = _composite(planes, channel_colors(planes, colors), shape)
         ink, strip = ON_DARK, DARK_STRIP
     else:
         picture, entries = _brightfield(planes[bright], shape), []
@@ -138,6 +138,27 @@ def display_scale(height: int, width: int) -> float:
     return float(min(MAX_ENLARGEMENT, max(1, ENLARGE_TO // longest)))
 
 
+def channel_colors(
+    names: Iterable[str], chosen: Mapping[str, Color] | None = None
+) -> dict[str, Color]:
+    """Colour of every channel: the caller's, else blue for the nuclear stain, else the next.
+
+    Args:
+        names: of the channels.
+        chosen: colours that are given, 8-bit RGB.
+    """
+    known = list(names)
+    nuclear = next(
+        (name for name in known if any(part in name.lower() for part in NUCLEAR_NAMES)), known[0]
+    )
+    colors = dict(chosen or {})
+    colors.setdefault(nuclear, NUCLEAR_COLOR)
+    markers = [name for name in known if name not in colors]
+    for index, name in enumerate(markers):
+        colors[name] = MARKER_COLORS[index % len(MARKER_COLORS)]
+    return colors
+
+
 def stretch_limits(plane: Plane) -> tuple[float, float]:
     """Grey values that are shown as black and as full colour; equal for a constant image."""
     flat = np.asarray(plane).ravel()
@@ -161,22 +182,6 @@ def _require_one_shape(planes: Mapping[str, Plane], nuclei: Labels, cells: Label
 
 def _brightfield_name(planes: Mapping[str, Plane]) -> str | None:
     return next((name for name, plane in planes.items() if plane.ndim == 3), None)
-
-
-def _all_colors(
-    planes: Mapping[str, Plane], colors: Mapping[str, Color] | None
-) -> dict[str, Color]:
-    """Colour of every channel: the caller's, else blue for the nuclear stain, else the next."""
-    nuclear = next(
-        (name for name in planes if any(part in name.lower() for part in NUCLEAR_NAMES)),
-        next(iter(planes)),
-    )
-    chosen = dict(colors or {})
-    chosen.setdefault(nuclear, NUCLEAR_COLOR)
-    markers = [name for name in planes if name not in chosen]
-    for index, name in enumerate(markers):
-        chosen[name] = MARKER_COLORS[index % len(MARKER_COLORS)]
-    return chosen
 
 
 def _composite(

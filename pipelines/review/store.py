@@ -14,7 +14,7 @@ import numpy as np
 
 from measurements.columns import Column
 from pipelines.errors import StudyError
-from pipelines.run.layout import Layout
+from pipelines.run.layout import Layout, read_part
 from pipelines.run.parts import Part
 from pipelines.run.provenance import fingerprint
 from pipelines.study import Study
@@ -98,6 +98,27 @@ def write_exclusions(layout: Layout, exclusions: Iterable[Exclusion]) -> None:
     """Write them sorted, each cell once."""
     once = {(e.image_id, e.cell_id): e for e in exclusions}
     write_csv(layout.exclusions, [asdict(once[key]) for key in sorted(once)], FIELDS)
+
+
+def toggled(layout: Layout, image_id: str, cell_id: int, reason: str = "") -> bool:
+    """Leave a cell out, or take it in again; stored at once.
+
+    Returns:
+        Whether it is now left out.
+
+    Raises:
+        StudyError: the image is not in the run.
+    """
+    part = read_part(layout, image_id)
+    if part is None:
+        raise StudyError(f"{layout.root}: the image {image_id} is not measured")
+    key, known = labels_key(part), read_exclusions(layout)
+    same = [e for e in known if (e.image_id, e.cell_id) == (image_id, cell_id)]
+    others = [e for e in known if e not in same]
+    now = not any(e.labels in ("", key) for e in same)
+    mine = [Exclusion(image_id, cell_id, key, reason)] if now else []
+    write_exclusions(layout, [*others, *mine])
+    return now
 
 
 def rename_images(layout: Layout, renamed: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from measurements.columns import Column
 from pipelines.field.summary import summary_columns
+from pipelines.review.labels import corrected_warnings
 from pipelines.review.store import apply_exclusions
 from pipelines.run.copositivity import write_together
 from pipelines.run.densities import write_densities
@@ -99,7 +100,8 @@ def gather(
     counted, foci_thresholds = settle_foci(checked.study, layout, measured)
     counted, singles = settle_spots(checked.study, layout, counted)
     reported = report_reporters(checked.study, counted, controls)
-    reported = replace(reported, warnings=(*reviewed.warnings, *reported.warnings))
+    by_hand = corrected_warnings(layout, (part.image_id for part in measured))
+    reported = replace(reported, warnings=(*by_hand, *reviewed.warnings, *reported.warnings))
     zoned = settle_zones(checked, reported.parts)
     reported = replace(reported, parts=zoned.parts)
     parts = reported.parts

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from pipelines.errors import ImageError, SenescopeError
 from pipelines.images import Field
+from pipelines.images.formats import is_zarr
 from pipelines.images.header import is_tiff
 from pipelines.images.lazy import is_large
 from pipelines.labels_store import label_names, read_labels
@@ -166,8 +167,8 @@ class _Reader:
 
     def _plane(self, channel: str, box: tuple[slice, slice]) -> NDArray[Any]:
         source = self.field.sources[channel]
-        focused = self.field.z == "best_focus" and source.info.n_z > 1
-        if is_large(source.info) or (is_tiff(source.info.path) and not focused):
+        path, focused = source.info.path, self.field.z == "best_focus" and source.info.n_z > 1
+        if is_large(source.info) or ((is_zarr(path) or is_tiff(path)) and not focused):
             return self.field.plane(channel, box)
         if channel not in self.whole:
             self.whole[channel] = self.field.plane(channel)

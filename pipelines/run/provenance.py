@@ -64,6 +64,14 @@ def stamp(path: Path, folder: Path, known: Iterable[FileStamp] = (), place: str 
     return FileStamp(*signs, _sha256(path, size, mtime_ns), place)
 
 
+def seen_from(root: Path, folder: Path) -> str:
+    """The way to a folder from another; empty where there is none, as between two drives."""
+    try:
+        return Path(os.path.relpath(folder.resolve(), root.resolve())).as_posix()
+    except ValueError:
+        return ""
+
+
 def signs_of(path: Path) -> tuple[int, int]:
     """Size and time of the last change of a file, or of all files of a folder."""
     found = [file.stat() for file in (_files(path) if path.is_dir() else [path])]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pipelines.run.layout import Layout
 from pipelines.run.parts import Part
 from pipelines.run.positivity import SEED, Gates
-from pipelines.run.provenance import fingerprint, machine, versions
+from pipelines.run.provenance import fingerprint, machine, seen_from, versions
 from pipelines.run.reporters import Reported
 from pipelines.run.task import ImageTask
 from pipelines.study.check import Checked
@@ -35,6 +35,7 @@ def write_provenance(
             "title": study.title or study.study,
             "text": text,
             "sha256": fingerprint(text),
+            "folder": seen_from(layout.root, folder),
             "sample_columns": list(checked.samples.columns),
             "unit_columns": list(unit_columns(study, checked.samples)),
             "group_columns": list(group_columns(study)),

@@ -1,6 +1,7 @@
 """Single cells in small pictures: the right ones, with one contrast, cut at the right place."""
 
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -8,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from pipelines.labels_store import read_labels, write_labels
+from pipelines.ome_zarr import create_pyramid
 from pipelines.overlay.portrait import OUTSIDE, SIDE, Window, common_limits, draw_portrait
 from pipelines.report.data import read_run
 from pipelines.report.page import build_report
@@ -129,6 +132,24 @@ def test_pixels_are_those_of_the_cell_with_one_contrast_for_all(seen):
             np.full(3, min(255, expected)), abs=1.01
         )
     assert (found["young", 43] == found["old", 43]).all()
+
+
+def test_cells_of_an_ome_zarr_image_are_the_same(seen):
+    checked, layout = seen
+    draw_portraits(checked, layout)
+    before, _ = portraits(layout)
+    shutil.rmtree(layout.portraits)
+    folder = layout.root.parent
+    for name in ("im0", "im1"):
+        pixels = tifffile.imread(folder / f"{name}.tif")
+        group = zarr.open_group(folder / f"{name}.ome.zarr", mode="w", zarr_format=3)
+        create_pyramid(group, [pixels.shape], pixels.dtype, "cyx", 0.5, {})[0][...] = pixels
+    samples = folder / "samples.csv"
+    samples.write_text(samples.read_text().replace(".tif", ".ome.zarr"))
+    assert draw_portraits(check_study(folder / "study.yaml"), layout) == ()
+    after, _ = portraits(layout)
+    assert after.keys() == before.keys()
+    assert all((after[cell] == before[cell]).all() for cell in before)
 
 
 def test_what_the_image_lacks_is_grey(seen):

@@ -1,5 +1,8 @@
 """Cells left out and labels corrected by hand: kept beside a run, applied and told by the next."""
 
+import json
+
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -7,8 +10,9 @@ from typer.testing import CliRunner
 from pipelines.cli import app
 from pipelines.errors import StudyError
 from pipelines.labels_store import read_labels, write_label_tiff
-from pipelines.review.store import Exclusion, read_exclusions, write_exclusions
-from pipelines.review.viewer import keep_labels, toggled
+from pipelines.review.labels import is_pending, keep_labels, labels_to_show
+from pipelines.review.opened import open_results
+from pipelines.review.store import Exclusion, read_exclusions, toggled, write_exclusions
 from pipelines.run.layout import Layout
 from pipelines.study import load_study
 from tests.studies import read_csv, run_here, times, write_study
@@ -98,8 +102,13 @@ def test_corrected_nuclei_are_measured_instead_of_the_models(run):
     assert keep_labels(layout, "field1", {"nuclei": unchanged, "cells": cells}, settings) == []
     [path] = keep_labels(layout, "field1", {"nuclei": nuclei, "cells": cells * 0}, settings)
     assert path == layout.corrected("field1", "nuclei")  # cells are grown from nuclei here
+    assert is_pending(layout, "field1", "nuclei")
+    assert np.array_equal(labels_to_show(layout, "field1", "nuclei"), nuclei)
 
-    run_here(study, layout.root)
+    summary = run_here(study, layout.root)
+    assert not is_pending(layout, "field1", "nuclei")
+    assert any("labels of field1 were corrected by hand" in text for text in summary.warnings)
+    assert "labels of field1 were corrected by hand" in layout.report.read_text(encoding="utf-8")
     after = pl.read_parquet(layout.cells).filter(pl.col("image_id") == "field1")
     assert after.height == before.height - 1
     kept = after.filter(pl.col("nucleus_area_px2") == area)
@@ -123,6 +132,40 @@ def test_corrected_labels_of_another_image_fail_that_image_alone(run):
     assert "another image" in failure["error"]
     path.unlink()
     assert run_here(study, layout.root).n_failed == 0
+
+
+def test_labels_that_are_the_models_again_take_a_correction_back(run):
+    study, layout = run
+    settings = load_study(study)
+    nuclei = read_labels(layout.labels("field0"), "nuclei")
+    [path] = keep_labels(layout, "field0", {"nuclei": nuclei * 0}, settings)
+    assert keep_labels(layout, "field0", {"nuclei": nuclei * 0}, settings) == []  # already there
+    assert path.is_file()
+    assert keep_labels(layout, "field0", {"nuclei": nuclei}, settings) == []
+    assert not path.exists()
+
+
+def test_a_decision_on_other_labels_is_made_anew_and_not_taken_back(run):
+    _, layout = run
+    write_exclusions(layout, [Exclusion("field0", 1, labels="those of before")])
+    opened = open_results(layout.root, None)
+    assert opened.left_out("field0") == []
+    assert toggled(layout, "field0", 1)
+    assert opened.left_out("field0") == [1]
+    assert not toggled(layout, "field0", 1)
+    assert opened.left_out("field0") == []
+
+
+def test_a_run_knows_where_its_study_is(run, tmp_path):
+    """Its files are found from wherever the results were written to."""
+    study, layout = run
+    noted = json.loads(layout.provenance.read_text(encoding="utf-8"))["study"]["folder"]
+    assert (layout.root / noted).resolve() == study.parent.resolve()
+    assert open_results(layout.root, None).field("field0").shape == (96, 96)
+    with pytest.raises(StudyError, match="--study-folder"):
+        open_results(layout.root, tmp_path).field("field0")
+    with pytest.raises(StudyError, match="did you mean 'field0'"):
+        open_results(layout.root, None).chosen("feild0")
 
 
 def test_without_napari_a_sentence_says_what_to_do(run, monkeypatch):
