@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 OME_VERSION = "0.5"
 # A pyramid ends with the first level whose longer side is at most this, px.
 SMALLEST_LEVEL = 512
-_CLEAR_BACKGROUND = {"label-value": 0, "rgba": [0, 0, 0, 0]}
 _CHUNK = 1024
 
 
@@ -27,7 +26,8 @@ def label_metadata(*, with_image: bool) -> dict[str, Any]:
     Args:
         with_image: Whether the image itself is the root of the store.
     """
-    about: dict[str, Any] = {"version": OME_VERSION, "colors": [_CLEAR_BACKGROUND]}
+    # No colours, not even of the background: viewers show labels without one as nothing then.
+    about: dict[str, Any] = {"version": OME_VERSION}
     if with_image:
         about["source"] = {"image": "../../"}
     return {"image-label": about}

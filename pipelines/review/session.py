@@ -87,31 +87,35 @@ class Session:
         cells = self.run.cells(image_id)
         in_memory = None if slide or not labels else labels[names[-1]][0]
         places = cell_places(cells, in_memory, field.pixel_size_um)
+        foci = foci_layers(layout, field)
         marks = left_out_layer(places, self.run.left_out(image_id), field.pixel_size_um)
 
-        self.viewer.layers.clear()
         self.image_id, self.slide, self.cells, self._places = image_id, slide, cells, places
-        for layer in images:
-            self._add(layer)
-        self.labels = {name: self._add(layer) for name, layer in labels.items()}
-        for layer in foci_layers(layout, field):
-            self._add(layer).editable = False
-        self._crosses = self._add(marks)
-        self._crosses.editable = False
+        self.viewer.layers.clear()
+        for image in images:
+            self._add(image)
+        self.labels = {name: self._add(found) for name, found in labels.items()}
+        points = [self._add(found) for found in (*foci, marks)]
+        self._crosses = points[-1]
+        for layer in points:
+            layer.editable = False
         for name, layer in self.labels.items():
-            layer.contour = _OUTLINE_PX
             layer.editable = name in allowed
-        if self.labels:
-            self.viewer.layers.selection.active = self.labels[(allowed or names)[0]]
+        self._make_ready(allowed or names)
+
+    def _make_ready(self, names: tuple[str, ...]) -> None:
+        """Select the first of these labels, fit the image, and say what is not measured yet."""
+        self.viewer.layers.selection.active = self.labels[names[0]]
         self.viewer.scale_bar.visible = True
-        self.viewer.title = f"{image_id} - senescope"
+        self.viewer.title = f"{self.image_id} - senescope"
         self.viewer.reset_view()
         self.colour_by(None)
-        pending = [name for name in allowed if is_pending(layout, image_id, name)]
+        layout = self.run.layout
+        pending = [name for name in self.correctable if is_pending(layout, self.image_id, name)]
         if pending:
             self.say(
-                f"{image_id}: {' and '.join(pending)} are shown as corrected by hand; no run has "
-                "measured them yet"
+                f"{self.image_id}: {' and '.join(pending)} are shown as corrected by hand; no run "
+                "has measured them yet"
             )
 
     def colour_by(self, column: str | None) -> Coloured | None:

@@ -69,6 +69,14 @@ def test_metadata_are_valid_ome_zarr(tmp_path, size, with_image):
         np.testing.assert_array_equal(zarr.open_array(path / "0", mode="r")[0], image["dapi"])
 
 
+def test_no_label_has_a_colour_of_its_own(tmp_path):
+    """Viewers show only labels that are listed where any is, even the background."""
+    write_labels(tmp_path / "a.ome.zarr", {"nuclei": np.ones((4, 4), np.uint8)}, 0.5)
+    about = zarr.open_group(tmp_path / "a.ome.zarr" / "labels" / "nuclei", mode="r").attrs["ome"]
+    assert "image-label" in about
+    assert "colors" not in about["image-label"]
+
+
 def test_lower_levels_hold_only_labels_that_exist(tmp_path):
     path = tmp_path / "a.ome.zarr"
     labels = example((1201, 1333))
