@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tifffile
 
 from pipelines.images import ngff, tiff
@@ -57,7 +56,8 @@ def lazy_levels(source: Source, z: Projection, field: Mapping[str, Source]) -> l
 def _in_memory(level: Array) -> Array:
     import dask.array as da
 
-    return da.from_array(compute(level))  # type: ignore[no-untyped-call]
+    read: Array = da.from_array(compute(level))  # type: ignore[no-untyped-call]
+    return read
 
 
 def _stored_levels(source: Source) -> list[Array]:
@@ -100,5 +100,5 @@ def _plane(array: zarr.Array[Any], axes: str, source: Source, channel_axis: str)
     )
     whole = da.from_zarr(array, chunks=chunks)  # type: ignore[no-untyped-call]
     order = [letters.index(axis) for axis in f"YX{channel_axis}" if axis in letters]
-    plane: Array = whole[index].transpose(order)
-    return plane.astype(np.dtype(plane.dtype).newbyteorder("="))
+    plane: Array = whole[index].transpose(order).astype(array.dtype.newbyteorder("="))
+    return plane

@@ -38,7 +38,7 @@ def image_layers(field: Field, *, slide: bool) -> list[LayerData]:
     colors = channel_colors(field.sources)
     layers: list[LayerData] = []
     for name in field.sources:
-        levels = field.levels(name) if slide else [field.plane(name)]
+        levels: list[Any] = field.levels(name) if slide else [field.plane(name)]
         if name == field.picture:
             shown: dict[str, Any] = {"rgb": True}
             levels = [_for_screen(level, levels[-1]) for level in levels]
@@ -126,11 +126,11 @@ def cell_places(
     for prefix in ("nucleus_", "cell_"):
         where = positions(cells, prefix, pixel_size_um)
         if where is not None and np.isfinite(where).all():
-            return dict(zip(ids, map(tuple, where.tolist()), strict=True))
+            return {cell: (y, x) for cell, (y, x) in zip(ids, where.tolist(), strict=True)}
     if labels is None or not ids:
         return {}
     where = np.array(ndimage.center_of_mass(labels > 0, labels, ids))
-    return dict(zip(ids, map(tuple, where.tolist()), strict=True))
+    return {cell: (y, x) for cell, (y, x) in zip(ids, where.tolist(), strict=True)}
 
 
 def positions(
@@ -140,7 +140,8 @@ def positions(
     for unit, size in (("px", 1.0), ("um", pixel_size_um)):
         names = [f"{prefix}{axis}_{unit}" for axis in "yx"]
         if size is not None and set(names) <= set(table.columns):
-            return table.select(names).cast(pl.Float64).fill_null(np.nan).to_numpy() / size
+            found = table.select(names).cast(pl.Float64).fill_null(np.nan).to_numpy()
+            return np.asarray(found, np.float64) / size
     return None
 
 

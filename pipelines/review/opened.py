@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import polars as pl
 
@@ -17,6 +18,8 @@ from pipelines.study.check import open_row
 from pipelines.study.messages import nearest
 from pipelines.study.row import ImageRow
 from pipelines.study.samples import join_samples
+
+MOST_LETTERS = 300
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,8 @@ class Opened:
         if image_id is None and self.images:
             return self.images[0]
         if image_id is None or image_id not in self.images:
-            raise StudyError(
-                f"no image {image_id} in the tables; {nearest(image_id or '', self.images)}"
-            )
+            hint = shorten(nearest(image_id or "", self.images), MOST_LETTERS)
+            raise StudyError(f"no image {image_id} in the tables; {hint}")
         return image_id
 
     def field(self, image_id: str) -> Field:
