@@ -77,8 +77,9 @@ def _check_corrected(corrected: Corrected, study: Study, pixels: Pixels) -> None
     for name, labels in corrected.items():
         if name not in asked:
             raise ImageError(
-                f"corrected labels of {name}: the study asks a model for {' and '.join(asked)} "
-                "alone; correct these"
+                f"labels of {name} were given, but the study's {name} come from its "
+                f"{' and '.join(asked)}: give labels of {' and '.join(asked)}, or outline {name} "
+                "by `method: cellpose` (given labels then take the model's place)"
             )
         if shape is not None and labels.shape != shape:
             raise ImageError(
