@@ -26,8 +26,9 @@ def label_metadata(*, with_image: bool) -> dict[str, Any]:
     Args:
         with_image: Whether the image itself is the root of the store.
     """
-    # No colours, not even of the background: viewers show labels without one as nothing then.
-    about: dict[str, Any] = {"version": OME_VERSION}
+    # No colours, not even of the background: viewers show labels without one as nothing then. The
+    # list is there, and empty, since ome-zarr-models does not read labels without one.
+    about: dict[str, Any] = {"version": OME_VERSION, "colors": []}
     if with_image:
         about["source"] = {"image": "../../"}
     return {"image-label": about}
