@@ -228,7 +228,7 @@ def test_masks_that_are_no_labels_are_refused(tmp_path):
             read_label_image(path)
     with pytest.raises(ImageError, match="yes or no"):
         read_label_image(binary)
-    with pytest.raises(ImageError, match="8 pixels with others, such as 0.5"):
+    with pytest.raises(ImageError, match=r"8 pixels with others, such as 0\.5"):
         read_label_image(real)
     with pytest.raises(ImageError, match="given -1 to 0"):
         read_label_image(negative)
