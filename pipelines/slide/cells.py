@@ -4,7 +4,7 @@ Two rounds, as `pipelines.slide.measuring` says: grey values of every block, the
 the slide are known, its cells. What a block found is kept until the table is whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -101,20 +101,18 @@ def measure_cells_of(
     boxes = job.boxes()
     with told_if_full(job.work):
         open_work(job.work, key)
-        left = [item for item in boxes if not job.levels(item[0]).is_file()]
-        work_through("grey values", left, partial(_keep_levels, job), len(boxes), each, say)
+        work_through("grey values", boxes, job.levels, partial(_keep_levels, job), each, say)
         if not job.slide_levels.is_file():
             keep_slide_levels(job.slide_levels, _slide_levels(job, boxes))
-        left = [item for item in boxes if not job.summary(item[0]).is_file()]
-        work_through("measuring", left, partial(_keep_cells, job, picture), len(boxes), each, say)
+        work_through("measuring", boxes, job.summary, partial(_keep_cells, job, picture), each, say)
         return _joined(job, boxes, table).n_cells
 
 
 def work_through(
     stage: str,
-    left: Sequence[tuple[int, Box]],
+    boxes: Sequence[tuple[int, Box]],
+    result: Callable[[int], Path],
     work: "partial[None]",
-    total: int,
     each: Each,
     say: Say,
 ) -> None:
@@ -122,17 +120,18 @@ def work_through(
 
     Args:
         stage: what is done, for `say`.
-        left: blocks that it is not done on.
-        work: does it on one block, and leaves a file.
-        total: blocks in all.
+        boxes: all blocks, with their numbers.
+        result: file that a block's work leaves last; where it is, the work is done.
+        work: does it on one block.
         each: where blocks are computed.
         say: is told of every block that is done.
     """
-    done = total - len(left)
-    say(Progress(stage, done, total))
+    left = [item for item in boxes if not result(item[0]).is_file()]
+    done = len(boxes) - len(left)
+    say(Progress(stage, done, len(boxes)))
     for _ in each(work, left):
         done += 1
-        say(Progress(stage, done, total))
+        say(Progress(stage, done, len(boxes)))
 
 
 def _keep_levels(job: Measuring, item: tuple[int, Box]) -> None:

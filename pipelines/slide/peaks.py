@@ -59,9 +59,8 @@ def _path(job: Measuring, kind: str, number: int) -> Path:
 
 
 def _measure(job: Measuring, scales: Scales, each: Each, say: Say) -> None:
-    boxes = job.boxes()
-    left = [item for item in boxes if not _path(job, "nuclei", item[0]).is_file()]
-    work_through("foci", left, partial(_keep_peaks, job, scales), len(boxes), each, say)
+    done = partial(_path, job, "nuclei")
+    work_through("foci", job.boxes(), done, partial(_keep_peaks, job, scales), each, say)
 
 
 def _keep_peaks(job: Measuring, scales: Scales, item: tuple[int, Box]) -> None:

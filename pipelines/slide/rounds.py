@@ -48,12 +48,11 @@ def summed(
     job: Measuring, stage: str, sums: Sums, scales: Scales, each: Each, say: Say
 ) -> NDArray[Any]:
     """Sum of what every block has, each of them kept."""
-    boxes = job.boxes()
-    left = [item for item in boxes if not _path(job, stage, item[0]).is_file()]
-    work_through(stage, left, partial(_keep_sums, job, stage, sums, scales), len(boxes), each, say)
-    total = kept_array(_path(job, stage, 0))
+    boxes, path = job.boxes(), partial(_path, job, stage)
+    work_through(stage, boxes, path, partial(_keep_sums, job, stage, sums, scales), each, say)
+    total = kept_array(path(0))
     for number, _ in boxes[1:]:
-        total = total + kept_array(_path(job, stage, number))
+        total = total + kept_array(path(number))
     return total
 
 

@@ -55,9 +55,8 @@ def measure_spots_of(job: Measuring, table: Path, each: Each, say: Say) -> Mappi
         scales = with_heights(scales, heights)
         evenness = summed(job, "between spots", block_evenness, scales, each, say)
         scales = with_evenness_of(scales, evenness)
-        boxes = job.boxes()
-        left = [item for item in boxes if not _rims(job, item[0]).is_file()]
-        work_through("spots", left, partial(_keep_spots, job, scales), len(boxes), each, say)
+        done = partial(_rims, job)
+        work_through("spots", job.boxes(), done, partial(_keep_spots, job, scales), each, say)
         clumps = {s.channel: join_clumps(_rows(job, s.channel)) for s in spots_of(job.study)}
         write_parquet_rows(table, _numbered(job, clumps))
         return _summary(job)

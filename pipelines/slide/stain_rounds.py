@@ -55,12 +55,12 @@ def picture_of(job: Measuring, each: Each, say: Say) -> SlidePicture | None:
         return None
     boxes, size = job.boxes(), job.slide.pixel_size_um
     with told_if_full(job.work):
-        left = [item for item in boxes if not _path(job, "colours", item[0]).is_file()]
-        work_through("colours", left, partial(_keep_colours, job), len(boxes), each, say)
+        done = partial(_path, job, "colours")
+        work_through("colours", boxes, done, partial(_keep_colours, job), each, say)
         found = ((own, _kept_colours(_path(job, "colours", n))) for n, own in boxes)
         light = picture_light(found, job.slide.shape, job.study, size)
-        left = [item for item in boxes if not _path(job, "stain", item[0]).is_file()]
-        work_through("stain", left, partial(_keep_stain, job, light), len(boxes), each, say)
+        done = partial(_path, job, "stain")
+        work_through("stain", boxes, done, partial(_keep_stain, job, light), each, say)
         total = reduce(add, (_kept_stain(_path(job, "stain", n)) for n, _ in boxes))
         dtype = kept(_path(job, "colours", 0))["sample"].dtype
     settings = slide_stain_settings(job.study, dtype, size)

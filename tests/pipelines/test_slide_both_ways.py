@@ -61,6 +61,7 @@ def write_slide(folder, pixels, axes):
     tifffile.imwrite(
         folder / "slide.ome.tif", pixels, tile=(128, 128), ome=True, metadata={"axes": axes}
     )
+    write_samples(folder, [{"image": "slide.ome.tif", "donor": "D1"}])
 
 
 def assert_same(one, other, table, order, rounded=()):
@@ -84,7 +85,6 @@ def test_foci(tmp_path, monkeypatch):
     gh2ax = rng.poisson(100 + 900 * np.clip(3 * nuclei, 0, 1) + 400 * foci)
     planes = np.stack([1000 * nuclei + 100, gh2ax]).astype(np.uint16)
     write_slide(tmp_path, planes, "CYX")
-    write_samples(tmp_path, [{"image": "slide.ome.tif", "donor": "D1"}])
     blocks, whole = both_ways(
         tmp_path,
         monkeypatch,
@@ -116,7 +116,6 @@ def test_spots(tmp_path, monkeypatch):
     seen = [1000 * nuclei + 100, 100 + 200 * (rna + 2 * shine), 100 + 400 * shine]
     planes = rng.poisson(np.stack(seen)).astype(np.uint16)
     write_slide(tmp_path, planes, "CYX")
-    write_samples(tmp_path, [{"image": "slide.ome.tif", "donor": "D1"}])
     blocks, whole = both_ways(
         tmp_path,
         monkeypatch,
@@ -157,7 +156,6 @@ def test_beta_gal(tmp_path, monkeypatch):
     rgb = light[..., np.newaxis] * 10 ** (-stain[..., np.newaxis] * [0.865, 0.479, 0.149])
     rgb = rng.normal(rgb, 200).astype(np.uint16)
     write_slide(tmp_path, rgb, "YXS")
-    write_samples(tmp_path, [{"image": "slide.ome.tif", "donor": "D1"}])
     blocks, whole = both_ways(
         tmp_path,
         monkeypatch,
@@ -181,7 +179,6 @@ def test_transcripts(tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     pixels = (1000 * blobs(SHAPE, 70, noise=0) + 100).astype(np.uint16)
     write_slide(tmp_path, pixels[np.newaxis], "CYX")
-    write_samples(tmp_path, [{"image": "slide.ome.tif", "donor": "D1"}])
     places = rng.integers((-1, -1), SHAPE, (20_000, 2)) * 0.5
     names = rng.choice(["Hamp", "Cyp2f2", "Cyp2e1"], len(places))
     table = pl.DataFrame({"x": places[:, 1], "y": places[:, 0], "gene": names})
