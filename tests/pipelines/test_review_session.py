@@ -19,7 +19,8 @@ from tests.studies import run_here, write_study
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("session")
-    run_here(write_study(folder, images=2, pixel_size="0.5"), folder / "out")
+    # So low a threshold finds foci in DNA, of which there are to be some.
+    run_here(write_study(folder, images=2, pixel_size="0.5", threshold=1), folder / "out")
     return folder / "out"
 
 
