@@ -24,8 +24,9 @@ from measurements.foci_smoothing import (
 from measurements.foci_summits import is_summit
 from measurements.regions import divide
 
-# A focus and its flanks, times its SD; what the band-pass makes of a focus ends there.
-FOCUS_REACH = 2.5
+# What foci are taken to add is subtracted, which fits their cores worst: pixels where it is more
+# than this many SDs are left out.
+CORE = 0.5
 # Summits this many SDs high are left out. A few of them are texture, which costs every place the
 # same little; where foci are dense, higher ones would leave the foci in.
 SUSPECT = 2.5
@@ -60,11 +61,12 @@ def local_noise(
 ) -> tuple[Image, list[Evidence]]:
     """SD of the response around each pixel.
 
-    The first estimate is from negative responses, which foci hardly make. What stands out of that
-    is taken for a focus: the response of a focus of that height is subtracted, since the trough
-    that a bright one leaves around itself is no noise, and its core is left out of the next
-    estimate. And again. Where foci leave little of the surroundings, the nucleus as a whole counts
-    instead.
+    What is taken for foci is subtracted as the response of foci of their heights, since the trough
+    that a bright one leaves around itself is no noise, and where foci are dense there is little
+    beside their troughs. For the first estimate these are all summits, and only what is negative
+    counts, which they hardly change where they are texture. What stands out of that is taken for
+    foci by the next estimate, which leaves their cores out. And again. Where foci leave little of
+    the surroundings, the nucleus as a whole counts instead.
 
     Args:
         values: response of the image, mean about 0, 0 outside nuclei.
@@ -88,17 +90,20 @@ def local_noise(
         PRIOR_AREAS * _focus_area(sparse),
         scale.ground is not None,
     )
-    below = np.minimum(thinned(values, step), 0)
-    noise, first = _spread(below, below < 0, around, known[0])
-    evidence = [first]
     at = np.nonzero((values > 0) & (index > 0) & is_summit(values, sigmas))
     heights, place = values[at], (*at[:-2], at[-2] // step, at[-1] // step)
-    reach = tuple(max(1, round(FOCUS_REACH * sigma)) for sigma in sigmas)
+    foci = np.zeros_like(values)
+    foci[at] = heights
+    rest = thinned(values - _response_of_foci(foci, sigmas, settings), step)
+    below = np.minimum(rest, 0)
+    noise, first = _spread(below, (thin > 0) & (below < 0), around, known[0])
+    evidence = [first]
     for usual in known[1:]:
         foci = np.zeros_like(values)
         foci[at] = np.where(heights > SUSPECT * noise[place], heights, 0)
-        free = (thin > 0) & (thinned(highest(foci, reach), step) == 0)
-        rest = thinned(values - _response_of_foci(foci, sigmas, settings), step)
+        of_foci = _response_of_foci(foci, sigmas, settings)
+        free = (thin > 0) & (thinned(of_foci, step) <= CORE * noise)
+        rest = thinned(values - of_foci, step)
         cut = CUT * noise
         noise, found = _spread(np.clip(rest, -cut, cut), free, around, usual)
         evidence.append(found)
@@ -109,8 +114,18 @@ def _focus_area(sigmas: Scales) -> float:
     return 2 * np.pi * float(np.prod(sigmas))
 
 
-def _response_of_foci(peaks: Image, sigmas: Scales, settings: FociSettings) -> Image:
-    """Band-pass response of Gaussian foci, given its peaks at their pixels and 0 elsewhere."""
+def _response_of_foci(heights: Image, sigmas: Scales, settings: FociSettings) -> Image:
+    """Band-pass response of Gaussian foci, given its heights at their pixels and 0 elsewhere.
+
+    In one step towards foci whose responses together have these heights, since each stands in the
+    troughs of its neighbours.
+    """
+    alone = _sum_of_responses(heights, sigmas, settings)
+    own = np.where(heights > 0, np.maximum(2 * heights - alone, 0), 0)
+    return _sum_of_responses(own, sigmas, settings)
+
+
+def _sum_of_responses(peaks: Image, sigmas: Scales, settings: FociSettings) -> Image:
     widths = [
         scaled(sigmas, float(np.hypot(1, scale))) for scale in (settings.fine, settings.coarse)
     ]

@@ -18,8 +18,9 @@ from measurements.regions import Floats, divide
 SAMPLED = 4
 DARKEST = 0.01
 # How far, times the SD of a focus, what lies around a nucleus makes itself felt: level and
-# band-pass 9.2, first noise 7, the two noises behind it 12.2 each, surroundings of peaks 8.4.
-REACH = 49.0
+# band-pass 9.2, each of three noises 17.5 (7 and twice the response of foci), surroundings of peaks
+# 8.4.
+REACH = 71.0
 # The mean of a nucleus and three times its noise reach through all of it, and to its neighbours.
 REACH_NUCLEI = 4.0
 

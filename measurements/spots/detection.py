@@ -23,6 +23,7 @@ from measurements.blocks import Box
 from measurements.errors import MeasurementError
 from measurements.foci_detection import Peaks, find_peaks, summits_of
 from measurements.foci_response import Response, band_pass
+from measurements.foci_scale import REACH as FOCI_REACH
 from measurements.foci_scale import (
     Evidence,
     Ground,
@@ -46,7 +47,7 @@ Ints = NDArray[np.int64]
 ALONE = 4.0
 # How far, times sigma, what lies around a spot makes itself felt: as in `foci_scale.REACH`, and
 # for its light twice the level around (13), its smoothing (3), bright outskirts (6) and aperture.
-REACH = 49.0 + 62.0
+REACH = FOCI_REACH + 62.0
 
 
 @dataclass(frozen=True, slots=True)
