@@ -28,8 +28,9 @@ from measurements.regions import divide
 # than this many SDs are left out.
 CORE = 0.5
 # Summits this many SDs high are left out. A few of them are texture, which costs every place the
-# same little; where foci are dense, higher ones would leave the foci in.
-SUSPECT = 2.5
+# same little; at 2.5 it is more than a few, and images without foci get false ones. Where foci are
+# dense, higher ones would leave the foci in.
+SUSPECT = 3.0
 PASSES = 2
 # Values beyond this many SDs are cut before they are squared, or what is left of bright foci would
 # count as noise. It costs a normal distribution 4 % of its SD.
