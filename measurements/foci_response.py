@@ -11,8 +11,8 @@ the camera's noise. Three things make the most of that:
 * noise measured around each place, as the signal-to-noise ratio of a focus is defined, with the
   foci themselves left out.
 
-Every nucleus, and along its rim every ring, is brought to its own level first and everything
-outside to 0, and all smoothing is weighted by the mask. So neither a nucleus's blurred rim, nor a
+Every nucleus is brought to its own level at each depth from its rim first and everything outside
+to 0, and all smoothing is weighted by the mask. So neither a nucleus's blurred rim, nor a
 bright neighbour, nor anything in the cytoplasm makes a response, and the whole image is done at
 once.
 """
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from measurements.errors import MeasurementError
 from measurements.foci_noise import local_noise
-from measurements.foci_rim import levels_along_rim
+from measurements.foci_rim import levels_by_depth
 from measurements.foci_scale import Evidence, ImageScale, brightest, darkest, sampled
 from measurements.foci_settings import FociSettings
 from measurements.foci_smoothing import Image, Members, box, gaussian, ratio, scaled
@@ -48,8 +48,7 @@ class Response:
     """Band-pass response of one image.
 
     Attributes:
-        levelled: image: grey value less the level of its nucleus, near the rim that of the rim, 0
-            outside nuclei.
+        levelled: image: grey value less the level of its nucleus at that depth, 0 outside nuclei.
         values: image: response in grey values, 0 outside nuclei.
         noise: image: SD of the response without foci around each pixel, 0 outside nuclei.
         index: int32 image: 1 + row of the nucleus, 0 outside.
@@ -132,10 +131,10 @@ def index_of(image: NDArray[Any], nuclei: Regions) -> NDArray[np.int32]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Evened:
-    """Image whose nuclei, and the rings along their rims, are all at the level 0.
+    """Image whose nuclei are at the level 0 at every depth from their rims.
 
     Attributes:
-        levelled: grey values less the nucleus's mean and its rings' medians.
+        levelled: grey values less the nucleus's level at that depth.
         even: their root 2 sqrt(1 + levelled / unit) - 2.
         unit: on each nucleus's pixels its mean brightness above the darkest part of the image, in
             grey values. A small change of the root times the unit is the change in grey values.
@@ -151,7 +150,7 @@ class _Evened:
 def _evened(
     pixels: Image, members: Members, index: NDArray[np.int32], sigma: float, scale: ImageScale
 ) -> _Evened:
-    """Take every ring of every nucleus to its level, and even out bright and dark by a square root.
+    """Take off the level of every nucleus at each depth; even out bright and dark by a root.
 
     A picture that is one region in all has the level of its ground, and no rim.
     """
@@ -172,7 +171,7 @@ def _evened(
     units = members.spread(unit, shape)
     slope = np.zeros_like(levelled)
     if ground is None:
-        level, slope = levels_along_rim(levelled, members, index, sigma)
+        level, slope = levels_by_depth(levelled, members, index, sigma)
         levelled -= level
     even = 2 * np.sqrt(np.maximum(1 + ratio(levelled, units), 0)) - 2
     return _Evened(levelled, even, units, slope)

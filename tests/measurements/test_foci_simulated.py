@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import ndimage
-from scipy.optimize import linear_sum_assignment
 
 from measurements.foci_detection import find_foci
 from measurements.foci_settings import FociSettings
@@ -16,6 +15,7 @@ from measurements.regions import Regions
 from pipelines.simulate.foci import simulate_foci
 from tests.benchmarks.foci import alone, each, senescope
 from tests.benchmarks.foci_fields import SIGMA, Condition, judge
+from tests.benchmarks.small_nuclei import SmallNuclei, f1_and_bias
 
 
 @pytest.fixture(scope="module")
@@ -67,46 +67,10 @@ def test_fields_without_foci_are_told_apart_from_fields_with_many(fives):
     assert judge([many], fives).f1 > judge(senescope(fives), fives).f1 - 0.02
 
 
-def _small_nuclei(count, snr=5.0, sigma=1.5, diameter=40, seed=0):
-    """Nine even discs with a blurred edge, as a mask blurred by the optics is, and their foci.
-
-    Half of the variance in a nucleus is texture twice as wide as foci, half is noise.
-    """
-    rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:210, :210]
-    middles = np.array([(35 + 70 * i, 35 + 70 * j) for i in range(3) for j in range(3)])
-    labels, light, true = np.zeros((210, 210), np.uint16), np.zeros((210, 210)), []
-    for number, (y, x) in enumerate(middles, start=1):
-        labels[np.hypot(rows - y, columns - x) < diameter / 2] = number
-        mine: list[np.ndarray] = []
-        while len(mine) < count:
-            place = np.array((y, x)) + rng.uniform(-diameter / 2, diameter / 2, 2)
-            inside = np.hypot(*(place - (y, x))) < diameter / 2 - sigma
-            if inside and all(np.hypot(*(place - other)) > 3 * sigma for other in mine):
-                mine.append(place)
-        true += mine
-    for y, x in true:
-        bright = snr * 30 * rng.lognormal(sigma=0.3)
-        light += bright * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2))
-    texture = ndimage.gaussian_filter(rng.standard_normal(labels.shape), 2 * sigma)
-    noise = rng.standard_normal(labels.shape)
-    inside = ndimage.gaussian_filter((labels > 0).astype(float), 1.0)
-    varied = 30 / np.sqrt(2) * (texture / texture.std() + noise)
-    return 130 + inside * (300 + varied) + light, labels, np.array(true)
-
-
-def _f1(image, labels, true, sigma=1.5):
-    found = find_foci(image, Regions.of(labels), FociSettings(sigma=sigma)).places
-    gaps = np.hypot(*(found[:, None] - true[None]).transpose(2, 0, 1))
-    pairs = linear_sum_assignment(np.where(gaps > 2 * sigma, 1e6, gaps))
-    right = int((gaps[pairs] <= 2 * sigma).sum())
-    return 2 * right / (len(found) + len(true))
-
-
 @pytest.mark.parametrize(("count", "least"), [(5, 0.93), (10, 0.9), (20, 0.8)])
 def test_foci_are_found_in_small_nuclei_with_blurred_edges(count, least):
     """Neither the dark rim nor the troughs of many foci are noise that hides them."""
-    assert _f1(*_small_nuclei(count)) > least
+    assert f1_and_bias(SmallNuclei(count), [0])[0] > least
 
 
 def test_stack_of_simulated_planes():
