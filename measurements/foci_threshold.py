@@ -117,7 +117,7 @@ def parting_heights(images: Sequence[Counts]) -> Parting:
     fit = max(fits, key=lambda each: each.likelihood)
     texture = np.exp(_log_textures(fit.freedom)[fit.scale == SCALES])
     is_focus = _posterior(fit.shares, texture[0], _foci(fit.middle, fit.width))
-    thresholds = np.array([_crossing(each) for each in is_focus])
+    thresholds = np.array([_crossing(each) for each in _no_less_above(is_focus, fit.middle)])
     above = _share_above(thresholds, fit.scale, fit.freedom)
     false_foci = (1 - fit.shares) * counts.sum(axis=1) * above
     height = float(np.exp(fit.middle))
@@ -229,6 +229,17 @@ def _posterior(shares: Floats, texture: Floats, foci: Floats) -> Floats:
     """Probability that a summit of each height is a focus, (images, bins)."""
     of_foci = shares[:, None] * foci
     return np.asarray(of_foci / (of_foci + (1 - shares[:, None]) * texture))
+
+
+def _no_less_above(is_focus: Floats, middle: float) -> Floats:
+    """Posterior that does not fall again above the foci's usual height.
+
+    What is higher than a usual focus is no less one. Where foci are much alike, their narrow
+    distribution ends before a texture's tail does, and all that is higher would be texture.
+    """
+    usual = int(np.searchsorted(_middles(), np.exp(middle)))
+    higher = np.maximum.accumulate(is_focus[:, usual:], axis=1)
+    return np.concatenate([is_focus[:, :usual], higher], axis=1)
 
 
 def _crossing(is_focus: Floats) -> float:

@@ -48,6 +48,16 @@ def test_denser_foci_lower_the_threshold():
     assert LOWEST <= many < few <= HIGHEST
 
 
+@pytest.mark.parametrize("middle", [4.9, 6.0])
+def test_foci_all_alike_are_not_lost_under_the_tail_of_the_texture(middle):
+    """Their narrow distribution ends at heights where a heavy tail still has a summit or two."""
+    alike = np.random.default_rng(1).lognormal(np.log(middle), 0.1, 400)
+    heights = np.concatenate([texture(1500, kind=T_FIELD), alike])
+    threshold = parting_height(heights)
+    assert threshold < middle
+    assert (heights > threshold).sum() == pytest.approx(400, rel=0.25)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_texture_alone_has_next_to_no_foci(seed):
     heights = texture(300, seed)
