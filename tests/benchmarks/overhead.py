@@ -1,6 +1,7 @@
 """What the flow costs on top of the work, an image: plain, in threads, on Dask.
 
     python -m tests.benchmarks.overhead --images 200 [--images-per-task 4] [--workers 2]
+        [--on plain threads dask]
 
 The work is a sleep, so that what is left of the time is the overhead: wall time less the work of
 one worker, over the images. `plain` is the pool of `senescope run`; `threads` and `dask` are the
@@ -29,17 +30,20 @@ from pipelines.study.samples import ImageRow
 from tests.cheap import STUDY
 from tests.fake_image import WORK_S, fake_work
 
+ON = ("plain", "threads", "dask")
+
 
 def main() -> None:
     arguments = _arguments()
     tasks = _tasks(arguments.images)
     importlib.import_module("tests.fake_work")
     dask.config.set({"distributed.worker.preload": ["tests.fake_work"]})
-    result = {"plain": _measured(_plain, tasks, arguments)}
+    result = {}
+    if "plain" in arguments.on:
+        result["plain"] = _measured(_plain, tasks, arguments)
     with prefect_test_harness(server_startup_timeout=180):
-        result["threads"] = _measured(_flow(on_dask=False), tasks, arguments)
-        if not arguments.no_dask:
-            result["dask"] = _measured(_flow(on_dask=True), tasks, arguments)
+        for name in (name for name in ON[1:] if name in arguments.on):
+            result[name] = _measured(_flow(on_dask=name == "dask"), tasks, arguments)
     chosen = {name: getattr(arguments, name) for name in ("images", "images_per_task", "workers")}
     print(json.dumps({**chosen, **result}))
 
@@ -49,7 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--images-per-task", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--no-dask", action="store_true", help="prefect-dask is not installed")
+    parser.add_argument("--on", nargs="+", choices=ON, default=ON, help="dask: needs prefect-dask")
     return parser.parse_args()
 
 

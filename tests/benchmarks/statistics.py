@@ -6,17 +6,22 @@ percentile of the reference cells (each reference unit by the others, as a run d
 through the same code as a run: a cells table on disk, condensed, tested. Beside each test stands
 how often it is wrong when the cells are taken as n. Coverage is that of the 95 % interval in
 studies with a known effect, where fractions are those above the 95th percentile of the reference
-population. Power is planned from one study's variance components and found in fresh studies. The
-last line is one JSON object. Simulation only.
+population. Power is planned from one study's variance components and found in fresh studies. Every
+study has a seed of its own, so that `--processes` changes the time and nothing else. The last line
+is one JSON object. Simulation only.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +45,14 @@ LOG_SD = {"unit": 0.35, "clone": 0.15, "image": 0.1, "cell": 0.5}
 FOCI_MEAN, FOCI_SHAPE, FOCI_UNIT_SD = 4.0, 1.5, 0.35
 CELLS_PER_IMAGE = 40
 EFFECT = 0.4
+
+
+@dataclass(frozen=True)
+class Work:
+    """Where tables are written, and the processes that studies are handed to."""
+
+    folder: Path
+    pool: Executor
 
 
 @dataclass(frozen=True)
@@ -187,13 +200,13 @@ def truth(row: dict[str, object], plan: Plan, effect: float) -> float | None:
     return float(np.exp((unit + image + LOG_SD["cell"] ** 2) / 2) * np.expm1(effect))
 
 
-def power_curve(outcome: str, studies: int, folder: Path) -> list[tuple[int, float, float, float]]:
+def power_curve(outcome: str, studies: int, work: Work) -> list[tuple[int, float, float, float]]:
     """Units of a group, effect, planned and found power, of one outcome's test of units.
 
     The plan is made from one large study without an effect, as power.csv is.
     """
     plan = Plan("two groups", {"genotype": ("healthy", "werner")}, 100)
-    path = folder / "cells.parquet"
+    path = work.folder / "cells.parquet"
     write(gated(simulate(plan, np.random.default_rng(7), 0.0), plan), path)
     study = parse_study(study_of(plan, [outcome]), "study")
     planned = _planned(study, outcome, path)
@@ -203,7 +216,7 @@ def power_curve(outcome: str, studies: int, folder: Path) -> list[tuple[int, flo
         for effect in (0.3, 0.5, 0.7):
             hits = [
                 float(row["p"]) < ALPHA  # type: ignore[arg-type]
-                for row in run(plan, studies, 11 * units + round(10 * effect), effect, folder,
+                for row in run(plan, studies, 11 * units + round(10 * effect), effect, work,
                                [outcome])
                 if row["role"] == "primary"
             ]  # fmt: skip
@@ -237,21 +250,25 @@ def run(
     studies: int,
     seed: int,
     effect: float,
-    folder: Path,
+    work: Work,
     outcomes: Sequence[str] = OUTCOMES,
 ) -> list[dict[str, object]]:
     """All rows of all studies, with the naive p beside."""
-    study = parse_study(study_of(plan, outcomes), "study")
-    path = folder / "cells.parquet"
-    found = []
-    for number in range(studies):
-        rng = np.random.default_rng([seed, number])
-        cells = gated(simulate(plan, rng, effect), plan)
-        write(cells, path)
-        naive = {c: cells_as_n(cells, plan, c) for c in outcomes}
-        rows = statistics_rows(study, path)
-        found += [row | {"naive_p": naive[str(row["outcome"])]} for row in rows]
-    return found
+    rows = partial(_rows, plan, seed, effect, tuple(outcomes), work.folder)
+    found = work.pool.map(rows, range(studies), chunksize=5)
+    return [row for of_study in found for row in of_study]
+
+
+def _rows(
+    plan: Plan, seed: int, effect: float, outcomes: Sequence[str], folder: Path, number: int
+) -> list[dict[str, object]]:
+    """Rows of one study."""
+    cells = gated(simulate(plan, np.random.default_rng([seed, number]), effect), plan)
+    path = folder / f"{os.getpid()}.parquet"
+    write(cells, path)
+    naive = {c: cells_as_n(cells, plan, c) for c in outcomes}
+    rows = statistics_rows(parse_study(study_of(plan, outcomes), "study"), path)
+    return [row | {"naive_p": naive[str(row["outcome"])]} for row in rows]
 
 
 def main() -> None:
@@ -262,15 +279,21 @@ def main() -> None:
         "--effect-studies", type=int, default=500, help="with an effect, of each design"
     )
     parser.add_argument("--power-studies", type=int, default=200, help="studies a point of power")
+    parser.add_argument("--processes", type=int, default=1, help="studies at a time")
     parser.add_argument("--outcomes", nargs="+", default=OUTCOMES, choices=OUTCOMES)
     options = parser.parse_args()
     started = time.perf_counter()
     each = -(-options.studies // len(PLANS))
-    with tempfile.TemporaryDirectory() as name:
-        tally = _false_positives(each, options.outcomes, Path(name))
-        coverage = _coverage(options.effect_studies, options.outcomes, Path(name))
+    spawned = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ProcessPoolExecutor(options.processes, spawned) as pool,
+    ):
+        work = Work(Path(name), pool)
+        tally = _false_positives(each, options.outcomes, work)
+        coverage = _coverage(options.effect_studies, options.outcomes, work)
         for outcome in options.outcomes:
-            for point in power_curve(outcome, options.power_studies, Path(name)):
+            for point in power_curve(outcome, options.power_studies, work):
                 print("power of {}, {} units a group, effect {}: {:.3f} planned, {:.3f} found"
                       .format(outcome, *point))  # fmt: skip
     result = {}
@@ -290,14 +313,14 @@ def main() -> None:
 
 
 def _false_positives(
-    each: int, outcomes: Sequence[str], folder: Path
+    each: int, outcomes: Sequence[str], work: Work
 ) -> dict[str, list[tuple[float, float]]]:
     """p of every test in studies without an effect, with that of cells taken as n."""
     print(f"{each} null studies of each design; share of p < {ALPHA}")
     tally: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for index, plan in enumerate(PLANS):
         by: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for row in run(plan, each, index, 0.0, folder, outcomes):
+        for row in run(plan, each, index, 0.0, work, outcomes):
             p, naive = float(row["p"]), float(row["naive_p"])  # type: ignore[arg-type]
             by[str(row["outcome"]), str(row["test"])].append(p)
             tally[str(row["test"])].append((p, naive))
@@ -310,12 +333,12 @@ def _false_positives(
     return tally
 
 
-def _coverage(studies: int, outcomes: Sequence[str], folder: Path) -> dict[str, list[bool]]:
+def _coverage(studies: int, outcomes: Sequence[str], work: Work) -> dict[str, list[bool]]:
     """Whether each interval held the truth, in studies with an effect."""
     coverage: dict[str, list[bool]] = defaultdict(list)
     for plan in (Plan("two groups of 7", PLANS[0].factors, 7), PLANS[2]):
         inside: dict[tuple[str, str], list[bool]] = defaultdict(list)
-        for row in run(plan, studies, 99, EFFECT, folder, outcomes):
+        for row in run(plan, studies, 99, EFFECT, work, outcomes):
             known = truth(row, plan, EFFECT)
             if known is not None and not np.isnan(float(row["p"])):  # type: ignore[arg-type]
                 held = bool(row["ci_low"] <= known <= row["ci_high"])  # type: ignore[operator]
