@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from segmentation.engine import models
 from segmentation.flow_check import flow_errors, flows_of_outlines
@@ -45,7 +46,10 @@ def test_flows_are_those_that_cellpose_trains_on(discs):
 def test_errors_are_those_of_cellpose(discs):
     rng = np.random.default_rng(0)
     flows = (flows_of_outlines(discs) + rng.normal(0, 0.4, (2, *discs.shape))).astype(np.float32)
-    theirs, _ = models.dynamics.flow_error(discs.astype(np.int64), 5 * flows)
+    # Left to itself, Cellpose would compute its flows on a GPU, where there is one.
+    theirs, _ = models.dynamics.flow_error(
+        discs.astype(np.int64), 5 * flows, device=torch.device("cpu")
+    )
     assert np.allclose(flow_errors(discs, flows)[1:], theirs, atol=2e-3)
 
 
