@@ -17,9 +17,11 @@ the scores can reach is shown by the truth itself, its outlines moved by one pix
 import argparse
 import csv
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -37,6 +39,7 @@ from segmentation.scores import score
 from segmentation.training.batches import make_pool
 from segmentation.training.loop import Moment, Settings, train
 from segmentation.training.networks import Trainable, as_model, new_network
+from segmentation.training.samples import Sample as Learned
 from segmentation.training.samples import make_sample, median_diameter, with_diameters
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -149,14 +152,15 @@ def retrained(
     )
     nuclei = [s for s in unseen if s.kind == "fluorescence"][: options.limit]
     cells = [s for s in unseen if s.kind == "phase"][: options.limit]
-    whole = _trained(known, settings, device)
+    ready = {s.name: make_sample(s.name, s.image, s.truth) for s in known}
+    whole = _trained(known, ready, settings, device)
     ap50, ap75 = mean_scores(nuclei, whole)
     found = {"ap50": ap50, "ap75": ap75}
     print(f"trained on the split: {found}", flush=True)  # the rest takes half as long again
     without = [s for s in known if s.kind != "phase"]
     first = replace(settings, steps=max(1, settings.steps * 2 // 7))
     start = new_network(0, device)
-    before = _trained(without, first, device, start)
+    before = _trained(without, ready, first, device, start)
     found |= {"fine_tune_before": mean_scores(cells, before)[0]}
     few = [s for s in known if s.kind == "phase"][::3][:FINE_TUNED_ON]
     tuning = Settings(
@@ -166,7 +170,7 @@ def retrained(
         patience=None,
         seed=1,
     )
-    after = _trained(few, tuning, device, start)
+    after = _trained(few, ready, tuning, device, start)
     return {**found, "fine_tune_after": mean_scores(cells, after)[0]}
 
 
@@ -200,19 +204,20 @@ def mean_scores(samples: list[Sample], model_for: Callable[[Sample], Model]) -> 
 
 def _trained(
     samples: list[Sample],
+    ready: dict[str, Learned],
     settings: Settings,
     device: torch.device,
     start: Trainable | None = None,
 ) -> Callable[[Sample], Model]:
     """Train `start`, or a new network, in place; returns the model for any image."""
-    ready = with_diameters([make_sample(s.name, s.image, s.truth) for s in samples])
-    pool = make_pool(ready, device, [WEIGHTS[s.kind] for s in samples])
+    learned = with_diameters([ready[s.name] for s in samples])
+    pool = make_pool(learned, device, [WEIGHTS[s.kind] for s in samples])
     trainable = start or new_network(0, device)
     done = train(
         trainable.network,
         pool,
         settings,
-        report=_print_round,
+        report=partial(_print_round, time.perf_counter()),
         reduced=device.type == "cuda",
     )
     trainable.network.load_state_dict(done.best)
@@ -222,9 +227,10 @@ def _trained(
     return lambda _: model
 
 
-def _print_round(moment: Moment) -> None:
+def _print_round(begun: float, moment: Moment) -> None:
     if moment.latest:
-        print(f"  step {moment.step}: loss {moment.latest.loss:.3f}", flush=True)
+        seconds = time.perf_counter() - begun
+        print(f"  step {moment.step}: loss {moment.latest.loss:.3f}, {seconds:.0f} s", flush=True)
 
 
 def _spread(samples: list[Sample], at_most: int | None) -> list[Sample]:
