@@ -108,7 +108,7 @@ def test_an_image_without_foci_beside_one_with_many(tmp_path):
 def test_nuclei_with_5_foci_or_more_are_counted_in_every_table(tmp_path):
     images = [(gh2ax(n, seed), {"dox": n}) for seed, n in enumerate((1, 8))]
     layout = Layout(tmp_path / "out")
-    run_here(write_study(tmp_path, images), layout.root)
+    run_here(write_study(tmp_path, images), layout.root, report=True)
     low, high = read_csv(layout.table("images"))
     assert [float(low[f"gh2ax_foci_ge{n}_fraction"]) for n in (3, 5, 10)] == [0, 0, 0]
     assert [float(high[f"gh2ax_foci_ge{n}_fraction"]) for n in (3, 5, 10)] == [1, 1, 0]
@@ -268,7 +268,7 @@ def write_stack_study(folder, stack, more, *, z_step=0.5):
 def test_foci_above_each_other_are_told_apart_in_the_stack(tmp_path):
     study = write_stack_study(tmp_path, stack_of(), ", stack: {sigma_z_um: 0.75}")
     layout = Layout(tmp_path / "deep")
-    run_here(study, layout.root)
+    run_here(study, layout.root, report=True)
     cells, foci = pl.read_parquet(layout.cells), pl.read_parquet(layout.foci)
     assert cells["gh2ax_foci_count"].median() == 2
     assert abs(cells["gh2ax_foci_count"].sum() - 2 * len(CENTRES)) <= 1

@@ -27,7 +27,7 @@ def done(tmp_path_factory):
     study, truth = write_reporter_study(folder, more=DESIGN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.run.image.segment_field", lambda *_: grid_labels())
-        summary = run_here(study, folder / "out")
+        summary = run_here(study, folder / "out", report=True)
     return truth, Layout(folder / "out"), summary
 
 
@@ -170,7 +170,7 @@ def test_a_broken_control_image_is_a_failure_and_the_others_stand_in(tmp_path):
 def test_without_the_only_control_no_cell_has_a_class_and_it_is_said(tmp_path):
     study, _ = write_reporter_study(tmp_path)
     (tmp_path / "only_gfp.tif").write_bytes(b"no image")
-    summary = run_here(study, tmp_path / "out")
+    summary = run_here(study, tmp_path / "out", report=True)
     assert (summary.n_images, summary.n_failed) == (8, 1)
     (warning,) = summary.warnings
     assert "only gfp has 0 usable cells" in warning

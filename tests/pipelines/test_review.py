@@ -50,7 +50,7 @@ def test_a_cell_left_out_stays_in_its_table_and_in_no_mean(run):
     assert toggled(layout, "field0", ids[1])
     assert not toggled(layout, "field0", ids[1])  # taken in again
 
-    summary = run_here(study, layout.root)
+    summary = run_here(study, layout.root, report=True)
     cells = pl.read_parquet(layout.cells)
     assert cells.height == before.height
     out = cells.filter("excluded_by_hand")
@@ -105,7 +105,7 @@ def test_corrected_nuclei_are_measured_instead_of_the_models(run):
     assert is_pending(layout, "field1", "nuclei")
     assert np.array_equal(labels_to_show(layout, "field1", "nuclei"), nuclei)
 
-    summary = run_here(study, layout.root)
+    summary = run_here(study, layout.root, report=True)
     assert not is_pending(layout, "field1", "nuclei")
     assert any("labels of field1 were corrected by hand" in text for text in summary.warnings)
     assert "labels of field1 were corrected by hand" in layout.report.read_text(encoding="utf-8")

@@ -42,7 +42,7 @@ def write_images(folder, images):
 def test_no_cell_and_one_cell(tmp_path):
     study = write_study(tmp_path, images=2)
     write_images(tmp_path, [np.random.default_rng(0).poisson(100, (96, 96)), one_cell()])
-    summary = run_here(study, tmp_path / "out")
+    summary = run_here(study, tmp_path / "out", report=True)
     layout = Layout(tmp_path / "out")
     assert (summary.n_images, summary.n_failed, summary.n_cells) == (2, 0, 1)
     images = read_csv(layout.table("images"))
@@ -68,7 +68,7 @@ def test_five_thousand_cells(tmp_path, monkeypatch):
     write_images(tmp_path, [many_cells(0.0, 1), many_cells(0.3, 2)])
     rows = [{"image": f"field{i}.tif", "donor": ("control", "old")[i], "field": i} for i in (0, 1)]
     write_samples(tmp_path, rows)
-    summary = run_here(study, tmp_path / "out")
+    summary = run_here(study, tmp_path / "out", report=True)
     layout = Layout(tmp_path / "out")
     assert (summary.n_cells, summary.n_failed, summary.lost_pictures) == (2 * 71**2, 0, ())
     cells = pl.read_parquet(layout.cells)

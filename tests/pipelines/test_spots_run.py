@@ -72,7 +72,7 @@ def test_images_share_the_light_of_one_molecule(tmp_path):
     """The second image has nothing but a cluster: its number comes from the first one's spots."""
     first = dots_of([12, 9, 14, 0])
     second = [((45, 50), 8.0, False), ((115, 145), 5.0, True)]
-    run_here(write_study(tmp_path, [first, second]), tmp_path / "out")
+    run_here(write_study(tmp_path, [first, second]), tmp_path / "out", report=True)
     tables = tmp_path / "out" / "tables"
     cells = pl.read_parquet(tables / "cells.parquet")
     one, two = (cells.filter(pl.col("image_id") == name) for name in ("f0", "f1"))

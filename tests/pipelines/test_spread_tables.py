@@ -182,7 +182,7 @@ def test_a_run_leaves_both_tables_and_asks_anew_without_measuring_anew(tmp_path,
     assert defined == set(spread[0])
     measured = times(tmp_path / "out" / "parts")
     path.write_text(path.read_text().replace("shifts: 19", "shifts: 39"))
-    run_here(path, tmp_path / "out")
+    run_here(path, tmp_path / "out", report=True)
     assert times(tmp_path / "out" / "parts") == measured
     assert {row["n_shifts"] for row in read_csv(layout.table("spread"))} == {"39"}
     assert "Spread" in layout.report.read_text(encoding="utf-8")

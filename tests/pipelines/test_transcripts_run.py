@@ -53,7 +53,7 @@ def errors(study):
 
 def test_every_gene_is_counted_in_every_cell_of_every_image(tmp_path):
     rare = SPOTS.filter(pl.col("Gene") != "Plp1").head(900)
-    run_here(write_study(tmp_path, SPOTS, rare), tmp_path / "out")
+    run_here(write_study(tmp_path, SPOTS, rare), tmp_path / "out", report=True)
     cells = pl.read_parquet(tmp_path / "out" / "tables" / "cells.parquet")
     assert sum(name.endswith("_transcripts") for name in cells.columns) == 74
     first = cells.filter(pl.col("image_id") == "s0")

@@ -91,7 +91,7 @@ def study(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_mixing_and_dimming_are_told_apart_in_the_tables(study, tmp_path):
-    run_here(study, tmp_path / "out")
+    run_here(study, tmp_path / "out", report=True)
     layout = Layout(tmp_path / "out")
     cells = pl.read_parquet(layout.cells)
     true = np.minimum(np.arange(SIDE**2) % SIDE * 3 // SIDE, 2)
