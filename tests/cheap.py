@@ -19,7 +19,7 @@ from pipelines.run.layout import Layout
 from pipelines.run.lock import only_run
 from pipelines.run.steps import RunSummary, finish, prepare
 from pipelines.run.task import ImageOutcome, ImageTask
-from tests.studies import write_samples
+from tests.studies import without_report, write_samples
 
 STUDY = """
 study: cheap
@@ -62,8 +62,8 @@ def cheap_work(task: ImageTask) -> ImageOutcome:
 def run_cheap(
     study: Path, output: Path, work: Callable[[ImageTask], ImageOutcome] = cheap_work
 ) -> RunSummary:
-    """A run in this process."""
-    with only_run(output):
+    """A run in this process, but for its report."""
+    with only_run(output), without_report():
         plan = prepare(study, output)
         return finish(plan, [work(task) for task in plan.tasks])
 

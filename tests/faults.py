@@ -88,7 +88,7 @@ def worker_killed(study: Path, output: Path) -> Generator[str, None, None]:
 
 def image_hangs(study: Path, output: Path) -> Generator[str, None, None]:
     """One image whose read never ends."""
-    summary = run_cheap_in_workers(study, output, _hangs_at_third, 10.0)
+    summary = run_cheap_in_workers(study, output, _hangs_at_third, 5.0)
     yield f"{summary.n_failed} image failed"
 
 

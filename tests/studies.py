@@ -3,7 +3,7 @@
 import csv
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from unittest import mock
 
@@ -83,15 +83,15 @@ def write_samples(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 def run_here(study: Path, output: Path, *, report: bool = False, **options: object) -> RunSummary:
     """Run a study in this process; with its report only where asked, the half of a small run."""
-    written = nullcontext() if report else mock.patch("pipelines.report.build_report", _no_report)
     plan = prepare(study, output, **options)
     outcomes = [process_image(task) for task in plan.tasks]
-    with written:
+    with nullcontext() if report else without_report():
         return finish(plan, outcomes)
 
 
-def _no_report(runs: Sequence[Path], output: Path) -> Path:
-    return output
+def without_report() -> AbstractContextManager[object]:
+    """Runs that end inside it write no report."""
+    return mock.patch("pipelines.report.build_report", lambda runs, output: output)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -1,5 +1,6 @@
 """The package as others get it: built, put elsewhere, and run there without the repository."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,10 +9,13 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from pipelines import clash
+from pipelines.demo import REAL, SIMULATED
+from tests.studies import read_csv
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,9 +45,31 @@ def run(installed, folder, *arguments):
 
 @pytest.mark.slow
 def test_the_wheel_runs_the_demo_elsewhere(installed, tmp_path):
-    done = run(installed, tmp_path, "demo", "--output", "out")
+    done = run(installed, tmp_path, "demo", "--output", "out", "--workers", "2")
     assert done.returncode == 0, done.stderr
-    assert list((tmp_path / "out").glob("*.html"))
+    assert "Report of all" in done.stderr
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    for title in ("γH2AX", "translocation", "annotation", "no real cells, no real donors"):
+        assert title in report
+    figures = list((tmp_path / "out").glob("*/figures/*.pdf"))
+    assert {path.parent.parent.name for path in figures} == {*REAL, *SIMULATED}
+    assert_results_are_right(tmp_path / "out")
+
+
+def assert_results_are_right(demo):
+    scores = read_csv(demo / "nuclei" / "tables" / "images.csv")
+    assert np.mean([float(row["score_ap50"]) for row in scores]) > 0.6
+    foci = json.loads((demo / "h2ax" / "provenance.json").read_text())
+    assert foci["study"]["name"] == "demo-gh2ax"
+    wells = read_csv(demo / "translocation" / "tables" / "groups.csv")
+    ratio = {float(w["dose"]): float(w["gfp_nucleus_cytoplasm_ratio_mean"]) for w in wells}
+    assert ratio[10] > ratio[0]
+    stained = read_csv(demo / "beta_gal" / "tables" / "groups.csv")
+    share = {row["culture"]: float(row["beta_gal_positive_corrected_fraction"]) for row in stained}
+    assert share["werner"] > share["healthy"] + 0.2  # simulated: about 0.5 against 0.1
+    animals = read_csv(demo / "reporters" / "tables" / "groups.csv")
+    spread = {a["treatment"]: float(a["reporter_class_secondary_fraction"]) for a in animals}
+    assert spread["none"] < 0.05 < spread["il1r1_inhibitor"] < spread["vehicle"] - 0.05
 
 
 def test_the_wheel_holds_what_a_run_needs(installed):

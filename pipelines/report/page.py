@@ -138,7 +138,7 @@ class RunView:
 
 
 def build_report(runs: Sequence[Path], output: Path, title: str | None = None) -> Path:
-    """Write the report of one run, or one report of several.
+    """Write the report of one run, with its figures as files, or one report of several.
 
     The same runs give the same bytes: no time, no chance.
 
@@ -170,7 +170,9 @@ def build_report(runs: Sequence[Path], output: Path, title: str | None = None) -
     )
     write_text(output, html)
     for run, view in zip(data, views, strict=True):
-        write_figures(view.all_figures, Layout(run.folder).figures)
+        # A page of several runs shows the figures that each run's own report has left as files.
+        if output.resolve() == Layout(run.folder).report.resolve():
+            write_figures(view.all_figures, Layout(run.folder).figures)
     return output
 
 

@@ -1,9 +1,7 @@
 """The commands as a user types them."""
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,26 +151,3 @@ def test_the_demo_ships_its_licences_and_only_declared_files():
         listed = {value for row in read_csv(DEMO / name / "samples.csv") for value in row.values()}
         for path in (DEMO / name).iterdir():
             assert path.suffix in {".yaml", ".csv"} or path.name in listed, path
-
-
-@pytest.mark.slow
-def test_the_demo(tmp_path: Path):
-    done = senescope("demo", "--output", tmp_path / "demo", "--workers", 2)
-    assert done.returncode == 0, done.stderr
-    assert "Report of all" in done.stderr
-    report = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
-    for title in ("γH2AX", "translocation", "annotation", "no real cells, no real donors"):
-        assert title in report
-    scores = read_csv(tmp_path / "demo" / "nuclei" / "tables" / "images.csv")
-    assert np.mean([float(row["score_ap50"]) for row in scores]) > 0.6
-    foci = json.loads((tmp_path / "demo" / "h2ax" / "provenance.json").read_text())
-    assert foci["study"]["name"] == "demo-gh2ax"
-    wells = read_csv(tmp_path / "demo" / "translocation" / "tables" / "groups.csv")
-    ratio = {float(w["dose"]): float(w["gfp_nucleus_cytoplasm_ratio_mean"]) for w in wells}
-    assert ratio[10] > ratio[0]
-    stained = read_csv(tmp_path / "demo" / "beta_gal" / "tables" / "groups.csv")
-    share = {row["culture"]: float(row["beta_gal_positive_corrected_fraction"]) for row in stained}
-    assert share["werner"] > share["healthy"] + 0.2  # simulated: about 0.5 against 0.1
-    animals = read_csv(tmp_path / "demo" / "reporters" / "tables" / "groups.csv")
-    spread = {a["treatment"]: float(a["reporter_class_secondary_fraction"]) for a in animals}
-    assert spread["none"] < 0.05 < spread["il1r1_inhibitor"] < spread["vehicle"] - 0.05

@@ -1,5 +1,7 @@
 """A study whose image is large goes through blocks by itself, to the tables of a study."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import polars as pl
 import pytest
@@ -17,7 +19,7 @@ from pipelines.study.check import check_study
 from tests import reporter_studies as fields
 from tests.pipelines.slides import content, use_fake_network, write_tiled
 from tests.segmentation.slides.fake import blobs
-from tests.studies import read_csv, write_samples
+from tests.studies import read_csv, without_report, write_samples
 
 STUDY = """
 study: slide
@@ -51,10 +53,11 @@ def study(
     return folder / "study.yaml"
 
 
-def run(path, output, each=here):
+def run(path, output, each=here, *, report=False):
     plan = prepare(path, output)
     assert all(task.is_slide for task in plan.tasks)
-    return finish(plan, [process_slide(task, each) for task in plan.tasks])
+    with nullcontext() if report else without_report():
+        return finish(plan, [process_slide(task, each) for task in plan.tasks])
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         use_fake_network(patch)
-        summary = run(study(folder), folder / "out")
+        summary = run(study(folder), folder / "out", report=True)
     assert summary.n_failed == 0
     return folder
 
@@ -147,7 +150,8 @@ def test_a_field_in_blocks_is_the_field_in_one_piece(tmp_path, monkeypatch):
     run(path, tmp_path / "blocks")
     path.write_text(text.replace("60000", "6000000"))
     plan = prepare(path, tmp_path / "whole")
-    finish(plan, [process_image(task) for task in plan.tasks])
+    with without_report():
+        finish(plan, [process_image(task) for task in plan.tasks])
     blocks, whole = (
         pl.read_parquet(tmp_path / name / "tables/cells.parquet") for name in ("blocks", "whole")
     )

@@ -17,7 +17,7 @@ from pipelines.run.lock import only_run
 from pipelines.study.watching import Watch
 from pipelines.watch.settling import settled
 from pipelines.watch.sweep import Swept, sweep
-from tests.studies import read_csv, run_here, write_study
+from tests.studies import read_csv, run_here, without_report, write_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,8 @@ def swept(study: Path, sleep=lambda seconds: None) -> Swept:
     def measure(plan):
         return [process_image(task) for task in plan.tasks]
 
-    return sweep(study, study.parent / "out", measure, sleep=sleep)
+    with without_report():
+        return sweep(study, study.parent / "out", measure, sleep=sleep)
 
 
 def in_tables(study: Path) -> list[str]:
