@@ -44,6 +44,7 @@ def run(installed, folder, *arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.minutes
 def test_the_wheel_runs_the_demo_elsewhere(installed, tmp_path):
     done = run(installed, tmp_path, "demo", "--output", "out", "--workers", "2")
     assert done.returncode == 0, done.stderr

@@ -24,7 +24,7 @@ import pytest
 from pipelines.run.layout import Layout
 from tests.studies import run_here, write_study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.minutes]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "schedule.md").read_text(encoding="utf-8")
@@ -86,8 +86,17 @@ class Reader:
 
     def __init__(self, folder: Path, postgresql: int | None) -> None:
         self.folder, self.port = folder, free_port()
-        self._ports = {"4200": str(self.port), "5432": str(postgresql)}
-        quiet = {"DO_NOT_TRACK": "1", "PREFECT_HOME": str(folder / "prefect")}
+        # A reader has a minute for the first run; the test does not wait for it.
+        self._changed = {
+            "4200": str(self.port),
+            "5432": str(postgresql),
+            "--interval 60": "--interval 20",
+        }
+        quiet = {
+            "DO_NOT_TRACK": "1",
+            "PREFECT_HOME": str(folder / "prefect"),
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+        }
         path = f"{Path(sys.executable).parent}:{PROGRAMS or ''}:{os.environ['PATH']}"
         keep = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         self._shell = subprocess.Popen(
@@ -103,7 +112,7 @@ class Reader:
 
     def types(self, block: str) -> str:
         """Type a block; return what it printed. Fails where its last command does."""
-        for old, new in {**self._ports, "/data/studies": str(self.folder / "studies")}.items():
+        for old, new in {**self._changed, "/data/studies": str(self.folder / "studies")}.items():
             block = block.replace(old, new)
         for log in ("server.log", "worker.log"):
             block = block.replace(log, str(self.folder / log))

@@ -15,7 +15,7 @@ from pipelines.run.lock import only_run
 from pipelines.run.task import Failure, ImageOutcome, ImageTask
 from tests.studies import run_here, write_study
 
-pytestmark = pytest.mark.slow  # a Prefect server starts
+pytestmark = [pytest.mark.slow, pytest.mark.minutes]  # a Prefect server starts
 
 
 @pytest.fixture(scope="module", autouse=True)
