@@ -13,7 +13,7 @@ from pipelines.errors import StudyError
 from pipelines.run.cohort import Cohort, cohort_of
 from pipelines.run.layout import Layout
 from pipelines.run.section_values import IMAGE, LEVEL, N_CELLS, N_IMAGES, Row, with_units
-from pipelines.run.spread_choice import chosen, place_of
+from pipelines.selection import chosen, place_of, written_otherwise
 from pipelines.study.check import Checked
 from pipelines.study.density import Density
 from pipelines.study.messages import nearest
@@ -113,6 +113,10 @@ def _read(layout: Layout, asked: Sequence[Density], cohort: Cohort) -> pl.DataFr
                     f"measurements.density ({m.name}): the cells table has no column '{name}'; "
                     f"{nearest(name, known)} What was measured is kept."
                 )
+        if otherwise := written_otherwise(m.cells, pl.scan_parquet(layout.cells)):
+            raise StudyError(
+                f"measurements.density ({m.name}): {otherwise}. What was measured is kept."
+            )
     places = [f"{place}_{axis}_um" for axis in "yx"]
     needed = [n for m in asked for n in (*m.cells, *m.sums)]
     wanted = dict.fromkeys(["image_id", *places, *needed, *cohort.exclude])

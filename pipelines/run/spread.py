@@ -29,10 +29,10 @@ from measurements.spread import (
 from pipelines.errors import StudyError
 from pipelines.run.cohort import Cohort, cohort_of
 from pipelines.run.layout import Layout
-from pipelines.run.spread_choice import chosen, place_of
 from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
 from pipelines.run.spread_groups import Row, group_rows
 from pipelines.run.spread_pairs import pair_rows
+from pipelines.selection import chosen, place_of, written_otherwise
 from pipelines.study.check import Checked
 from pipelines.study.messages import nearest
 from pipelines.study.neighbours import Neighbours
@@ -142,7 +142,11 @@ def _read(layout: Layout, settings: Neighbours, cohort: Cohort) -> pl.DataFrame:
                 f"{where}: the cells table has no column '{name}'; {nearest(name, known)} "
                 "What was measured is kept."
             )
-    cells = cohort.kept(pl.read_parquet(layout.cells))
+    every = pl.scan_parquet(layout.cells)
+    for selection in (settings.source, settings.among):
+        if otherwise := written_otherwise(selection, every):
+            raise StudyError(f"{where}: {otherwise}. What was measured is kept.")
+    cells = cohort.kept(every.collect())
     strata = pl.col(settings.strata).cast(pl.String) if settings.strata else pl.lit("")
     return cells.select(
         *dict.fromkeys(["image_id", *cohort.unit_names]),

@@ -18,7 +18,7 @@ from measurements.spread import (
     find_window,
     source_distances,
 )
-from pipelines.run.spread_choice import chosen, place_of
+from pipelines.selection import chosen, place_of
 from pipelines.study.neighbours import Neighbours
 from pipelines.tables import append_arrow
 

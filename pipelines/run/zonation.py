@@ -26,8 +26,8 @@ from pipelines.errors import StudyError
 from pipelines.run.layout import Layout
 from pipelines.run.parts import Part
 from pipelines.run.section_values import IMAGE, LEVEL, N_CELLS, N_IMAGES, Row, with_units
-from pipelines.run.spread_choice import place_of
 from pipelines.run.zonation_columns import cell_columns, section_columns
+from pipelines.selection import place_of
 from pipelines.study.check import Checked
 from pipelines.study.design import selected, unit_columns
 from pipelines.study.messages import nearest

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.selection import chosen
 from pipelines.study.base import Scalar
 
 Kind = Literal["flag", "count", "number"]
@@ -33,7 +34,7 @@ class Outcome:
     """
 
     column: str
-    within: Mapping[str, Sequence[Scalar]]
+    within: Mapping[str, tuple[Scalar, ...]]
     kind: Kind
 
     @property
@@ -72,7 +73,7 @@ def image_moments(
         ``squares`` (sum of squared deviations from the mean) and ``smallest`` (value, before any
         logarithm); images without such a cell are missing.
     """
-    frame = kept_cells(cells, exclude).filter(inside(outcome))
+    frame = kept_cells(cells, exclude).filter(chosen(outcome.within))
     value = pl.col(outcome.column).cast(pl.Float64).fill_nan(None)
     by = list(dict.fromkeys((*keys, IMAGE)))
     number = pl.col("value").log() if logs else pl.col("value")
@@ -101,15 +102,6 @@ def kept_cells(cells: Path, exclude: Sequence[str]) -> pl.LazyFrame:
         if name in present:
             frame = frame.filter(~pl.col(name).fill_null(value=False))
     return frame
-
-
-def inside(outcome: Outcome) -> pl.Expr:
-    """Whether a cell is among those that the outcome counts."""
-    chosen = pl.lit(value=True)
-    for name, wanted in outcome.within.items():
-        texts = [str(value).lower() for value in wanted]
-        chosen = chosen & pl.col(name).cast(pl.String).str.to_lowercase().is_in(texts)
-    return chosen
 
 
 def merged(moments: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from measurements.resampling import Atoms, atoms_of, weighted_quantile
+from pipelines.selection import chosen
 from pipelines.statistics.comparisons import same_level
 from pipelines.statistics.design_matrix import Design
 from pipelines.statistics.measured import Measured, unit_keys, units_of
-from pipelines.statistics.moments import COUNTED, MEAN, Outcome, inside, kept_cells
+from pipelines.statistics.moments import COUNTED, MEAN, Outcome, kept_cells
 from pipelines.study.base import Scalar
 from pipelines.study.model import Positivity, Statistics, Study
 
@@ -116,7 +117,7 @@ def _sources(
     names = list(dict.fromkeys((*keys, *rule.controls, *by)))
     value = pl.col(rule.of).cast(pl.Float64)
     frame = kept_cells(cells, exclude).filter(value.is_finite())
-    counts = inside(measured.outcome).fill_null(value=False)
+    counts = chosen(measured.outcome.within)
     grouped = (
         frame.group_by(names)
         .agg(value.sort().alias("gating"), value.filter(counts).sort().alias("judged"))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
 from measurements.columns import Column
+from pipelines.selection import written_otherwise
 from pipelines.statistics import unit_fractions, unit_means
 from pipelines.statistics.cell_models import Compare, cell_model, variance_components
 from pipelines.statistics.comparisons import Comparison, Group, comparisons
@@ -113,15 +114,17 @@ def outcomes_of(study: Study) -> list[OutcomeWithin | str]:
 
 
 def find_outcome(named: OutcomeWithin | str, cells: Path) -> Outcome | str:
-    """The outcome; a sentence where the cells table has no such column."""
+    """The outcome; a sentence where the cells table has no such column, or a value otherwise."""
     schema = pq.read_schema(cells)
-    within: dict[str, Sequence[Scalar]] = {}
+    within: dict[str, tuple[Scalar, ...]] = {}
     if isinstance(named, OutcomeWithin):
         within = {c: v if isinstance(v, tuple) else (v,) for c, v in named.within.items()}
     column = named if isinstance(named, str) else named.of
     for name in (column, *within):
         if name not in schema.names:
             return f"the cells table has no column '{name}'; {nearest(name, schema.names)}"
+    if otherwise := written_otherwise(within, pl.scan_parquet(cells)):
+        return otherwise
     return Outcome(column, within, kind_of(schema.field(column)))
 
 

@@ -63,7 +63,8 @@ class OutcomeWithin(Settings):
     of: str
     """Column of tables/cells.parquet."""
     within: Annotated[dict[str, Scalar | tuple[Scalar, ...]], Field(min_length=1)]
-    """Columns of the cells table and the value, or values, that a cell must have to count."""
+    """Columns of the cells table and the value, or values, that a cell must have to count; as they
+    are written in the table, upper and lower case too."""
 
 
 class Contrast(Settings):

@@ -11,8 +11,8 @@ from pipelines.report.spread import spread_figures
 from pipelines.run.cohort import Cohort
 from pipelines.run.layout import Layout
 from pipelines.run.spread import spread_rows
-from pipelines.run.spread_choice import chosen
 from pipelines.run.spread_columns import RING_COLUMNS, SPREAD_COLUMNS
+from pipelines.selection import chosen, written_otherwise
 from pipelines.simulate.tissue import TissueSettings, simulate_tissue
 from pipelines.study.model import parse_study
 from pipelines.study.neighbours import Neighbours
@@ -137,6 +137,15 @@ def test_cells_are_chosen_by_all_columns_and_missing_values_are_not():
     kept = cells.select(chosen({"a": ("x", "z"), "b": True}).alias("k"))["k"]
     assert kept.to_list() == [True, False, False]
     assert cells.select(pl.col("a"), chosen({}).alias("k"))["k"].to_list() == [True] * 3
+
+
+def test_a_value_in_another_case_is_no_match_and_is_told():
+    cells = pl.DataFrame({"zone": ["Central", "portal", None], "late": [True, False, None]})
+    assert not cells.select(chosen({"zone": "central"}).alias("k"))["k"].any()
+    said = written_otherwise({"late": True, "zone": ("portal", "central")}, cells.lazy())
+    assert said == "no cell has zone 'central', but some have 'Central'; write it so"
+    for there in ({"zone": "portal"}, {"zone": "middle"}, {"late": (True, False)}, {}):
+        assert written_otherwise(there, cells.lazy()) == ""
 
 
 def test_a_column_that_is_not_there_is_named(layout):
