@@ -130,10 +130,9 @@ def omnibus(
         cells: of each unit; needed with `refolded`.
         refolded: as in `compare_gated`, where a gate of control cells tells who is positive.
     """
-    plain = unit_means.omnibus(units, factors)
-    contrasts = effects(factors) if plain and units.blocks is None else {}
-    if any(units.of(group).size < 2 for group in range(len(units.names))):
-        contrasts = {}
+    several = len(units.names) > 2 or len(factors) > 1
+    whole = all(units.of(group).size >= 2 for group in range(len(units.names)))
+    contrasts = effects(factors) if several and whole and units.blocks is None else {}
     gated = None if isinstance(refolded, str) or not contrasts else refolded
     if gated is not None and cells is not None:
         angles, replicates = _logits(units, np.eye(len(units.names)), cells, gated)
@@ -141,10 +140,10 @@ def omnibus(
     else:
         name, (angles, parts) = OMNIBUS, _angles(units)
     found = {key: welch_james(name, angles, parts, sums) for key, sums in contrasts.items()}
+    given = found or unit_means.omnibus(units, factors)
     if refolded is None or gated is not None:
-        return found or plain
+        return given
     why = refolded if isinstance(refolded, str) else "with blocks or too few units it is not known"
-    given = found or plain
     return {key: _taking_the_gate_as_given(test, why) for key, test in given.items()}
 
 
