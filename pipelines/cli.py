@@ -102,6 +102,7 @@ def sweep(study: StudyFile, output: OutputFolder = None, workers: Workers = None
 @app.command()
 def check(
     study: StudyFile,
+    output: OutputFolder = None,
     diameter: Annotated[
         bool,
         typer.Option("--diameter", help="Also measure the objects' diameter in three images."),
@@ -109,17 +110,23 @@ def check(
 ) -> None:
     """Find everything that is wrong with a study before anything is computed."""
     with errors_for_people():
+        from dataclasses import replace
+
         from pipelines.console import print_check
         from pipelines.study.check import check_study
 
         checked = check_study(study)
-        if diameter:
-            from dataclasses import replace
+        layout = Layout((output or results_of(study)).resolve())
+        found = list(checked.problems)
+        if layout.review.is_dir():
+            from pipelines.run.given import given_label_problems
 
+            found += given_label_problems(checked, layout)
+        if diameter:
             from pipelines.inspection.diameter import diameter_problems
 
-            found = (*checked.problems, *diameter_problems(checked))
-            checked = replace(checked, problems=found)
+            found += diameter_problems(checked)
+        checked = replace(checked, problems=tuple(found))
         print_check(checked)
     wrong = any(problem.level == "error" for problem in checked.problems)
     raise typer.Exit(STUDY_WRONG if wrong else 0)

@@ -72,20 +72,28 @@ def segment_field(
 
 
 def _check_corrected(corrected: Corrected, study: Study, pixels: Pixels) -> None:
-    asked = [name for name in ("nuclei", "cells") if _has_model(study, name)]
     shape = next(iter(pixels.planes.values())).shape[:2] if pixels.planes else None
     for name, labels in corrected.items():
-        if name not in asked:
-            raise ImageError(
-                f"labels of {name} were given, but the study's {name} come from its "
-                f"{' and '.join(asked)}: give labels of {' and '.join(asked)}, or outline {name} "
-                "by `method: cellpose` (given labels then take the model's place)"
-            )
+        if why := why_refused(name, study):
+            raise ImageError(why)
         if shape is not None and labels.shape != shape:
             raise ImageError(
                 f"corrected labels of {name} are {labels.shape}, the image is {shape} (rows, "
                 "columns): they belong to another image"
             )
+
+
+def why_refused(name: str, study: Study) -> str:
+    """Why labels of ``nuclei`` or ``cells`` cannot be given; empty where they can."""
+    asked = [each for each in ("nuclei", "cells") if _has_model(study, each)]
+    if name in asked:
+        return ""
+    others = " and ".join(asked)
+    return (
+        f"labels of {name} were given, but the study's {name} come from its {others}: give labels "
+        f"of {others}, or outline {name} by `method: cellpose` (given labels then take the "
+        "model's place)"
+    )
 
 
 def _has_model(study: Study, name: str) -> bool:

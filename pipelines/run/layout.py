@@ -75,13 +75,18 @@ class Layout:
         return self.root / "portraits"
 
     @property
+    def review(self) -> Path:
+        """What a person decided; there only where someone did."""
+        return self.root / "review"
+
+    @property
     def exclusions(self) -> Path:
         """Cells that a person left out."""
-        return self.root / "review" / "exclusions.csv"
+        return self.review / "exclusions.csv"
 
     def corrected(self, image_id: str, name: str) -> Path:
         """Labels of ``nuclei`` or ``cells`` that a person corrected, taken instead of a model's."""
-        return self.root / "review" / "labels" / f"{image_id}_{name}.tif"
+        return self.review / "labels" / f"{image_id}_{name}.tif"
 
     def part(self, image_id: str) -> Path:
         """Folder of one image's rows."""

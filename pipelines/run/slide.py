@@ -56,6 +56,11 @@ def process_slide(task: ImageTask, each: Each, say: Say = lambda _: None) -> Ima
     return attempt(task, partial(_work, each=each, say=say))
 
 
+def why_refused_of_slide(labels: Path) -> str:
+    """Why labels that were given for a slide are not taken."""
+    return f"labels of a slide cannot be corrected by hand; remove {labels}"
+
+
 def _work(
     task: ImageTask,
     stamps: list[FileStamp],
@@ -67,7 +72,7 @@ def _work(
 ) -> int:
     row, study, layout = task.row, task.study, Layout(task.output)
     if files := list(corrected_files(layout, row.image_id).values()):
-        raise ImageError(f"labels of a slide cannot be corrected by hand; remove {files[0]}")
+        raise ImageError(why_refused_of_slide(files[0]))
     field = open_row(study, row)
     labels, work = layout.labels(row.image_id), layout.work(row.image_id)
     kept = part is not None and _fits(part, task, stamps) and labels.is_dir()

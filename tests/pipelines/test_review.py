@@ -134,6 +134,20 @@ def test_corrected_labels_of_another_image_fail_that_image_alone(run):
     assert run_here(study, layout.root).n_failed == 0
 
 
+def test_labels_that_no_model_is_asked_for_are_refused_by_check_and_run_alike(run):
+    study, layout = run
+    path = layout.corrected("field1", "cells")
+    write_label_tiff(path, read_labels(layout.labels("field1"), "cells"))
+    assert run_here(study, layout.root).n_failed == 1
+    [failure] = read_csv(layout.failures)
+    command = ["check", str(study), "--output", str(layout.root)]
+    checked = CliRunner().invoke(app, command, env={"COLUMNS": "400"})
+    assert "image field1: " + failure["error"] in checked.output
+    path.unlink()
+    assert run_here(study, layout.root).n_failed == 0
+    assert "field1" not in CliRunner().invoke(app, command).output
+
+
 def test_labels_that_are_the_models_again_take_a_correction_back(run):
     study, layout = run
     settings = load_study(study)
