@@ -69,7 +69,7 @@ OUT_OF_FOCUS = Column(
     "flag",
     "bool",
     "The nucleus is blurred in comparison with the nuclei of its image.",
-    "[judgement] log edge steepness more than 3 robust SD below the median nucleus",
+    "[judgement] log edge steepness more than 3 robust SD below the median nucleus, from 5 nuclei",
 )
 SATURATED_CELL = Column(
     "{channel}_saturated_cell",
@@ -88,6 +88,10 @@ IMMERKAER_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float6
 MINIMUM_PILE = 10
 PILE_FACTOR = 10.0
 TOP_OF_RANGE = 0.05
+FEWEST_COMPARED = 5
+"""Values among which one can be unusual at all [judgement]."""
+LOG_RESOLUTION = 1e-4
+"""Over what a histogram rounds off a logarithm, so that equal values are no outliers."""
 FOCUS_SMOOTHING = 1.0
 
 
@@ -239,11 +243,15 @@ def log_levels(values: Floats) -> Histogram:
 def outliers_below(values: Floats, logs: Histogram, deviations: float) -> NDArray[np.bool_]:
     """Values whose logarithm lies this many robust SD below the median one; NaN is none.
 
+    Of fewer than `FEWEST_COMPARED` none is: a SD of so few is chance, and that of one is 0.
+
     Args:
         values: of the cells in question.
         logs: `log_levels` of all cells of the image or the slide.
         deviations: how far below a value is an outlier.
     """
-    limit = logs.median() - deviations * logs.robust_sd()
+    if logs.total < FEWEST_COMPARED:
+        return np.zeros(values.shape, dtype=bool)
+    limit = logs.median() - deviations * logs.robust_sd() - LOG_RESOLUTION
     low: NDArray[np.bool_] = np.log(np.where(values > 0, values, np.nan)) < limit
     return low

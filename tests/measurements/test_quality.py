@@ -145,6 +145,12 @@ def test_outliers_leave_nan_and_empty_alone():
     assert outliers_below(np.zeros(0), log_levels(np.zeros(0)), 3.0).shape == (0,)
 
 
+@pytest.mark.parametrize("values", [[0.38], [0.38, 0.1], [0.3, 0.31, 0.3, 0.1], [0.38] * 9])
+def test_one_few_or_equal_nuclei_have_no_outlier(values):
+    steepness = np.array(values)
+    assert not outliers_below(steepness, log_levels(steepness), 3.0).any()
+
+
 def test_tiny_and_empty_images():
     assert np.isnan(focus_score(np.ones((2, 2))))
     assert saturation_level(np.zeros((0, 0), dtype=np.uint8)) == np.inf
