@@ -142,6 +142,7 @@ def measure_beta_gal(
         int(known.sum()),
         float(od[known].sum(dtype=np.float64)),
         int((smooth[known] - stain.level > limit).sum()),
+        float(around.field.mean()),
         float(outside.mean() if outside.size else clipped.mean()),
         went_through_jpeg(rgb),
     )

@@ -52,7 +52,18 @@ CLIPPED_AROUND = _od(
     "unknown and weak stain is lost.",
     CLIPPING,
 )
+LEAST_OUTSIDE = 0.01
+"""Share of a picture outside cells under which its light is hardly known."""
 
+IMAGE_OUTSIDE = Column(
+    "beta_gal_image_background_fraction",
+    "1",
+    "float64",
+    "Share of the pixels outside cells, which the light is told by unless a blank field is given; "
+    f"under {LEAST_OUTSIDE:g} it may be taken from cells, whose stain then reads too low, and the "
+    "image carries a warning.",
+    "[judgement] for the limit",
+)
 IMAGE_CLIPPED = Column(
     "beta_gal_image_clipped_fraction",
     "1",
@@ -81,6 +92,7 @@ COLOURS = ("red", "green", "blue")
 
 IMAGE_COLUMNS = (
     *(column.bind(part="_image", of="whole image") for column in (MEAN, INTEGRATED, STAINED)),
+    IMAGE_OUTSIDE,
     IMAGE_CLIPPED,
     IMAGE_JPEG,
     *(VECTOR.bind(colour=colour) for colour in COLOURS),

@@ -18,6 +18,7 @@ class StainSums:
         n_known: pixels whose stain is known.
         stain: sum of their densities.
         n_stained: those that are stained.
+        outside: share of the pixels outside cells.
         clipped: share of the pixels outside cells at the camera's limit.
         jpeg: whether the picture went through JPEG.
     """
@@ -25,6 +26,7 @@ class StainSums:
     n_known: int
     stain: float
     n_stained: int
+    outside: float
     clipped: float
     jpeg: bool
 
@@ -42,6 +44,7 @@ def image_columns(sums: StainSums, level: float, stain: Vector) -> Measured:
         columns.MEAN: mean,
         columns.INTEGRATED: mean * sums.n_known,
         columns.STAINED: sums.n_stained / sums.n_known if sums.n_known else np.nan,
+        columns.IMAGE_OUTSIDE: sums.outside,
         columns.IMAGE_CLIPPED: sums.clipped,
         columns.IMAGE_JPEG: float(sums.jpeg),
     }

@@ -215,6 +215,20 @@ def saturated(
     return found
 
 
+def colourless(rgb: NDArray[Any]) -> bool:
+    """Whether all pixels are equal in red, green and blue, though not all pixels are equal.
+
+    A grey picture saved as colour is so, but also one in neutral light whose faint colours JPEG
+    rounded away.
+
+    Args:
+        rgb: (y, x, 3), any real dtype.
+    """
+    red = rgb[..., 0]
+    grey = all(np.array_equal(red, rgb[..., colour]) for colour in (1, 2))
+    return grey and red.size > 0 and bool((red != red.flat[0]).any())
+
+
 def check_rgb(rgb: NDArray[Any]) -> None:
     """Refuse anything but red, green and blue planes of real numbers."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype.kind not in "uif":

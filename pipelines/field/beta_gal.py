@@ -7,16 +7,23 @@ import numpy as np
 
 from measurements.beta_gal import BetaGal as Measured
 from measurements.beta_gal import BetaGalSettings, measure_beta_gal
-from measurements.beta_gal_columns import IMAGE_CLIPPED, IMAGE_JPEG, MOST_CLIPPED
+from measurements.beta_gal_columns import (
+    IMAGE_CLIPPED,
+    IMAGE_JPEG,
+    IMAGE_OUTSIDE,
+    LEAST_OUTSIDE,
+    MOST_CLIPPED,
+)
 from measurements.beta_gal_parts import WholePicture, measure_beta_gal_part
 from measurements.columns import Measured as Columns
 from measurements.columns import in_physical_units
-from measurements.optical_density import LightSettings, saturated
+from measurements.optical_density import LightSettings, colourless, saturated
 from measurements.regions import Regions
 from measurements.stains import NEUTRAL, X_GAL
 from pipelines.errors import ImageError
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import Surroundings
+from pipelines.images.info import LOSSY
 from pipelines.study.settings import BetaGal, Colours
 
 OVEREXPOSED = (
@@ -27,6 +34,12 @@ OVEREXPOSED_BLANK = f"the blank field is overexposed, over {MOST_CLIPPED:.0%} of
 JPEG = (
     "the picture went through JPEG, which takes precision from weak stain: save TIFF at the camera"
 )
+COVERED = (
+    f"cells cover over {1 - LEAST_OUTSIDE:.0%} of the picture, so that the light may be taken from "
+    "cells, whose stain then reads too low: give a blank field"
+)
+GREY = "red, green and blue are equal in every pixel, and stain cannot be told without colour"
+GREY_JPEG = f"{GREY}: JPEG took what colour there was, or the picture is grey"
 
 
 def measure_stain(
@@ -39,9 +52,12 @@ def measure_stain(
     """Measure SA-β-Gal in every cell of a picture.
 
     Raises:
-        ImageError: the image has no brightfield picture.
+        ImageError: the image has no brightfield picture, or one without colour.
     """
     rgb, chosen = _chosen(settings, pixels, around)
+    # JPEG may round away all colour of a picture without stain, which is then no wrong picture.
+    if colourless(rgb) and not _lossy(pixels):
+        raise ImageError(f"beta_gal: {GREY}; give the picture as the colour camera took it")
     return measure_beta_gal(rgb, cells, around.geometry, chosen, nuclear_ring, pixels.blank)
 
 
@@ -94,21 +110,30 @@ def image_values(image: Columns, pixel_size_um: float | None) -> dict[str, float
     return {column.name: float(values[0]) for column, values in columns.items()}
 
 
-def image_warnings(image: Columns, blank: Grey | None = None) -> list[str]:
+def image_warnings(image: Columns, rgb: Grey | None = None, blank: Grey | None = None) -> list[str]:
     """What makes an image's numbers doubtful, in words.
 
     Args:
         image: its own columns.
+        rgb: the picture, where it is at hand as a whole.
         blank: picture of an empty field, where there is one.
     """
     found = []
     if image[IMAGE_CLIPPED][0] > MOST_CLIPPED:
         found.append(OVEREXPOSED)
+    if blank is None and image[IMAGE_OUTSIDE][0] < LEAST_OUTSIDE:
+        found.append(COVERED)
+    if rgb is not None and colourless(rgb):
+        found.append(GREY_JPEG)
     if blank is not None and saturated(blank).mean() > MOST_CLIPPED:
         found.append(OVEREXPOSED_BLANK)
     if image[IMAGE_JPEG][0]:
         found.append(JPEG)
     return found
+
+
+def _lossy(pixels: Pixels) -> bool:
+    return any(LOSSY in warning for warning in pixels.warnings)
 
 
 def _given(stain: object) -> Colours | None:

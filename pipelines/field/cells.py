@@ -107,7 +107,7 @@ def measure_field(
         summary = with_more(
             summary,
             image_values(stain.image, pixels.pixel_size_um),
-            image_warnings(stain.image, pixels.blank),
+            image_warnings(stain.image, pixels.rgb, pixels.blank),
         )
     genes, totals, doubts = count_transcripts(
         study, pixels.transcripts, labels.cells, place.ids, pixels.pixel_size_um

@@ -19,6 +19,9 @@ MAX_EXPANSION = 100_000
 MAX_PIECE_PIXELS = 2**30
 """Pixels that are stored as one compressed piece, all of which must be in memory at once."""
 
+LOSSY = "JPEG compression loses detail and shifts intensities; keep the original file"
+"""What the warnings of a file that holds JPEG say."""
+
 _SETTINGS_ONLY = (".oif", ".vsi")
 
 

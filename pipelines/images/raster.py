@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import ImageError
-from pipelines.images.info import ImageInfo
+from pipelines.images.info import LOSSY, ImageInfo
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 STARTS = (_PNG, b"\xff\xd8\xff", b"BM")
@@ -114,7 +114,7 @@ def _png_depth(path: Path) -> int | None:
 def _warnings(kind: str, mode: str) -> tuple[str, ...]:
     found = []
     if kind == "JPEG":
-        found.append("JPEG compression loses detail and shifts intensities; keep the original file")
+        found.append(LOSSY)
     if mode == "P":
         found.append("the colours come from a palette; they were expanded to RGB")
     return tuple(found)

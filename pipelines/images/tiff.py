@@ -11,7 +11,7 @@ import tifffile
 from tifffile import PHOTOMETRIC
 
 from pipelines.errors import ImageError
-from pipelines.images.info import ImageInfo, NoSceneError
+from pipelines.images.info import LOSSY, ImageInfo, NoSceneError
 from pipelines.images.ome import OmeImage, parse_ome, refuse_entities
 from pipelines.images.scale import read_scale
 
@@ -238,7 +238,7 @@ def _warnings(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Iterat
         first = "the first" if len(scenes) == 1 else f"the first {len(scenes)}"
         yield f"only {first} of {len(tif.series)} images in the file is read, not {sizes}"
     if page.compression in _JPEG:
-        yield "JPEG compression loses detail and shifts intensities; keep the original file"
+        yield LOSSY
     if page.photometric == PHOTOMETRIC.MINISWHITE and series.dtype.kind != "b":
         yield "the file calls 0 white (inverted display); the values are read as they are stored"
     if page.photometric == PHOTOMETRIC.PALETTE:

@@ -29,10 +29,10 @@ from measurements.jpeg import (
     sample_step,
     stored_levels,
 )
-from measurements.optical_density import fit_light, sampling_step, saturated
+from measurements.optical_density import colourless, fit_light, sampling_step, saturated
 from measurements.quality import clipping_level
 from pipelines.errors import ImageError
-from pipelines.field.beta_gal import stain_settings
+from pipelines.field.beta_gal import GREY, stain_settings
 from pipelines.field.pixels import Grey
 from pipelines.field.place import local_background
 from pipelines.slide.measuring import SlideImage
@@ -140,6 +140,9 @@ def picture_light(
         shape: of the slide.
         study: the settings.
         pixel_size_um: edge of a pixel; None where unknown.
+
+    Raises:
+        ImageError: the slide has no colour.
     """
     step, empty = sampling_step(shape), Histogram.of(np.zeros(0))
     sample: Grey | None = None
@@ -155,6 +158,8 @@ def picture_light(
         sample[top : top + rows, left : left + columns] = block.sample
         shown[top : top + rows, left : left + columns] = block.shown
     assert sample is not None  # a slide has blocks
+    if colourless(sample):
+        raise ImageError(f"beta_gal: {GREY}; give the slide as the colour camera took it")
     dtype = sample.dtype
     settings = slide_stain_settings(study, dtype, pixel_size_um).light
     stored = stored_levels(even) if traces.decoded else None
@@ -223,6 +228,7 @@ def slide_columns(total: BlockStain, whole: WholePicture, settings: BetaGalSetti
         total.n_known,
         total.total,
         int(smooth.counts[smooth.values - level > whole.limit].sum()),
+        total.n_pixels[0] / total.n_pixels[1],
         total.n_clipped[of] / total.n_pixels[of],
         whole.light.stored is not None,
     )

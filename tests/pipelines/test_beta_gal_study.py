@@ -9,9 +9,9 @@ import tifffile
 from PIL import Image
 
 from measurements.stains import X_GAL, unit
-from pipelines.errors import StudyError
+from pipelines.errors import ImageError, StudyError
 from pipelines.field import Labels, measure_field, read_pixels
-from pipelines.field.beta_gal import JPEG, OVEREXPOSED
+from pipelines.field.beta_gal import COVERED, GREY_JPEG, JPEG, OVEREXPOSED
 from pipelines.run.steps import prepare
 from pipelines.study.check import open_row
 from tests.measurements.label_images import disc
@@ -59,10 +59,10 @@ def write(folder: Path, settings="", *, pictures=None, ending="tif") -> Path:
     return path
 
 
-def measured(task):
+def measured(task, cells=None):
     """What one image of a plan gives, with the cells that are known."""
     pixels = read_pixels(open_row(task.study, task.row), task.study)
-    cells = labels()
+    cells = labels() if cells is None else cells
     return measure_field(
         pixels, Labels(np.zeros_like(cells), cells, np.zeros(3, np.int64)), task.study, None
     )
@@ -96,6 +96,38 @@ def test_overexposed_and_compressed_pictures_carry_a_warning(tmp_path):
     folder.mkdir()
     (task,) = tasks(write(folder, pictures={"a": picture()}, ending="jpg"))
     assert JPEG in measured(task).summary["warnings"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_grey_picture_saved_as_colour_is_refused(tmp_path, dtype):
+    grey = picture().astype(dtype).mean(axis=-1).astype(dtype)
+    (task,) = tasks(write(tmp_path, pictures={"a": np.stack([grey] * 3, axis=-1)}))
+    with pytest.raises(ImageError, match="equal in every pixel"):
+        measured(task)
+
+
+def test_an_unstained_picture_whose_colour_jpeg_took_is_measured_with_a_warning(tmp_path):
+    """Refusing it would leave out unstained pictures only."""
+    rgb = picture((0.0, 0.0, 0.0), light=(180.0, 180.0, 180.0))
+    (task,) = tasks(write(tmp_path, pictures={"a": rgb}, ending="jpg"))
+    found = measured(task)
+    assert GREY_JPEG in found.summary["warnings"]
+    assert next(v for c, v in found.cells.items() if c.name == "beta_gal_mean_od") == (
+        pytest.approx([0, 0, 0], abs=0.002)
+    )
+
+
+def test_a_picture_full_of_cells_says_that_its_light_is_theirs(tmp_path):
+    full = np.where(labels() == 0, np.uint32(4), labels())
+    for folder, settings, warned in ((tmp_path, "", True), (tmp_path / "b", "blank: blank.tif", 0)):
+        folder.mkdir(exist_ok=True)
+        blank = picture((0.0, 0.0, 0.0), seed=3)
+        tifffile.imwrite(folder / "blank.tif", blank, photometric="rgb")
+        (task,) = tasks(write(folder, settings, pictures={"a": picture()}))
+        summary = measured(task, full).summary
+        assert summary["beta_gal_image_background_fraction"] == 0
+        assert (COVERED in summary["warnings"]) == bool(warned)
+        assert COVERED not in measured(task).summary["warnings"]
 
 
 def test_a_given_stain_a_dark_level_and_gamma(tmp_path):

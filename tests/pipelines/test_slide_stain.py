@@ -149,3 +149,10 @@ def test_a_slide_full_of_cells_needs_a_level():
     with pytest.raises(ImageError, match="stained_od"):
         by_blocks(full, study())
     assert by_blocks(full, study(stained_od=0.1))[1]["beta_gal_image_stained_fraction"] > 0
+
+
+def test_a_grey_slide_is_refused():
+    slide = picture("plain")
+    grey = np.stack([slide.colours[..., 1]] * 3, axis=-1)
+    with pytest.raises(ImageError, match="equal in every pixel"):
+        by_blocks(Picture(slide.nuclei, slide.cells, slide.planes, colours=grey), study())
