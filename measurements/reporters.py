@@ -29,6 +29,8 @@ from measurements.unmixing import AUTOFLUORESCENCE, Unmixing, unmix
 FLAG_SHARE = 0.1
 """An autofluorescent cell's amount exceeds this share of its strongest dye, since errors of S grow
 with the dye [judgement]."""
+LARGEST_CLIPPED_SHARE = 0.5
+"""Share of a cell's pixels at the camera's limit from which on its median is that limit."""
 
 RAW = Column(
     "{channel}_{compartment}_median_above_background",
@@ -53,7 +55,8 @@ UNMIXED = Column(
     "float64",
     "Light of {dye} in the {compartment}, {statistic} of its pixels above background, without the "
     "usual autofluorescence and what other dyes leak into its channel; around 0 in cells without "
-    "it, so that half of them are below.",
+    "it, so that half of them are below; missing where another dye's channel is at the camera's "
+    "limit in half of the pixels, since what that dye leaks is unknown then.",
     "S⁻¹ (value above background - autofluorescence), S from single-colour controls; "
     "measurements.unmixing",
 )
@@ -148,9 +151,16 @@ def measure_reporter_channel(
 
 
 def measure_reporters(
-    values: ArrayLike, unmixing: Unmixing, compartment: str, statistic: str = "median"
+    values: ArrayLike,
+    unmixing: Unmixing,
+    compartment: str,
+    statistic: str = "median",
+    clipped: ArrayLike | None = None,
 ) -> Measured:
     """Take bleed-through and autofluorescence off every cell.
+
+    A dye at the camera's limit leaks more than its own channel says, which would read as light of
+    the others: they have no value there. Its own stays, as the least that it can be.
 
     Args:
         values: level above background in one compartment, (cells, channels of `unmixing`).
@@ -158,18 +168,36 @@ def measure_reporters(
         compartment: its name in the columns. Use the cytoplasm where there is a nuclear stain:
             there the stain's channel shows autofluorescence and little else.
         statistic: of the compartment's pixels, for the columns' meaning.
+        clipped: share of each cell's pixels at the camera's limit, (cells, channels); None where
+            none is.
 
     Returns:
         `UNMIXED` for every dye; `AMOUNT` and `AUTOFLUORESCENT` where S has a column for it.
     """
     unmixed = unmix(values, unmixing)
     measured: dict[Column, NDArray[np.generic]] = {}
+    hidden = _hidden(unmixing, clipped)
     for dye, light in zip(unmixing.dyes, unmixed.T, strict=True):
         column = AMOUNT if dye == AUTOFLUORESCENCE else UNMIXED
+        if dye in hidden:
+            light = np.where(hidden[dye], np.nan, light)
         measured[column.bind(dye=dye, compartment=compartment, statistic=statistic)] = light
     if AUTOFLUORESCENCE in unmixing.dyes:
         measured[AUTOFLUORESCENT] = autofluorescent(unmixed, unmixing)
     return measured
+
+
+def _hidden(unmixing: Unmixing, clipped: ArrayLike | None) -> dict[str, NDArray[np.bool_]]:
+    """Dye -> cells in which another dye's channel is at the camera's limit."""
+    if clipped is None:
+        return {}
+    limit = np.asarray(clipped, dtype=np.float64) >= LARGEST_CLIPPED_SHARE
+    full = {c: limit[:, n] for n, c in enumerate(unmixing.channels) if c in unmixing.dyes}
+    return {
+        dye: np.any([full[other] for other in full if other != dye], axis=0)
+        for dye in full
+        if len(full) > 1
+    }
 
 
 def autofluorescent(unmixed: ArrayLike, unmixing: Unmixing) -> NDArray[np.bool_]:

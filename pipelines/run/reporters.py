@@ -16,6 +16,7 @@ from measurements.reporter_classes import UNMEASURED
 from measurements.reporters import (
     BLEED_CONTROLS,
     CLASS_FLAG,
+    LARGEST_CLIPPED_SHARE,
     RAW,
     REPORTER_CLASS,
     UNMEASURED_FLAG,
@@ -86,8 +87,9 @@ def report_reporters(study: Study, parts: Sequence[Part], controls: Sequence[Par
         why = f"reporters were not unmixed, and no cell has a class: {error}"
         return Reported(ruled, bare[0], bare[1], None, (why,))
     found = [[_unmixed(p, study, settings, unmixing) for p in some] for some in (parts, controls)]
-    notes = tuple(f"reporters: {note}" for note in unmixing.notes)
-    return Reported(ruled, found[0], found[1], unmixing, notes)
+    notes = [f"reporters: {note}" for note in unmixing.notes]
+    notes += _clipped_cells(found[0], study, settings)
+    return Reported(ruled, found[0], found[1], unmixing, tuple(notes))
 
 
 def raised_gates(gates: Gates, reported: Reported) -> Gates:
@@ -236,10 +238,23 @@ def _raw(channel: str, compartment: str) -> str:
 
 
 def _unmixed(part: Part, study: Study, settings: Reporters, unmixing: Unmixing) -> Part:
-    values = _table(part, study, settings, RAW)
-    return part.adding(
-        measure_reporters(values, unmixing, reporter_compartment(study.segmentation))
-    )
+    values, shares = (_table(part, study, settings, column) for column in (RAW, SATURATED))
+    compartment = reporter_compartment(study.segmentation)
+    return part.adding(measure_reporters(values, unmixing, compartment, clipped=shares))
+
+
+def _clipped_cells(parts: Sequence[Part], study: Study, settings: Reporters) -> list[str]:
+    """How many cells have no class because a reporter is at the camera's limit, if any."""
+    own = [reporter_channels(study, settings).index(name) for name in settings.channels]
+    shares = [_table(part, study, settings, SATURATED)[:, own] for part in parts]
+    n = sum(int((share >= LARGEST_CLIPPED_SHARE).any(axis=1).sum()) for share in shares)
+    if not n or len(own) < 2:
+        return []
+    return [
+        f"reporters: {n} of {sum(map(len, shares))} cells are at the camera's limit in a reporter: "
+        "what it leaks into the other channels is unknown, so that they have no value there and no "
+        "class, and the brightest cells are missing from the classes' fractions; expose less"
+    ]
 
 
 def _without(part: Part, study: Study, settings: Reporters) -> Part:

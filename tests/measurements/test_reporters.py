@@ -130,6 +130,17 @@ def test_columns_of_unmixed_cells():
         assert "{" not in column.name + column.meaning
 
 
+def test_a_dye_at_the_cameras_limit_hides_the_others():
+    values = [[10 + 200, 10 + 20, 10 + 10]] * 3
+    clipped = [[0.0, 0.0, 1.0], [0.49, 0.0, 0.0], [0.5, 0.0, 0.0]]
+    measured = measure_reporters(values, small_unmixing(), "cytoplasm", clipped=clipped)
+    by_name = {column.name: data for column, data in measured.items()}
+    gfp, mcherry = (by_name[f"{dye}_cytoplasm_unmixed"] for dye in ("gfp", "mcherry"))
+    np.testing.assert_allclose(gfp, 200, atol=15)
+    # The nuclear stain's channel is no reporter's, and less than half of a cell leaves its median.
+    np.testing.assert_array_equal(np.isnan(mcherry), [False, False, True])
+
+
 def test_two_channels_have_no_column_of_autofluorescence():
     measured = measure_reporters([[20.0, 20.0]], small_unmixing(("gfp", "mcherry")), "cell")
     assert [c.name for c in measured] == ["gfp_cell_unmixed", "mcherry_cell_unmixed"]

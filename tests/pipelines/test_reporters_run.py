@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+import tifffile
 
 from pipelines.run.layout import Layout
 from tests.reporter_studies import BLEED, N_CELLS, SIGNS, grid_labels, write_reporter_study
@@ -191,6 +192,27 @@ def test_only_runs_all_controls(tmp_path):
     summary = run_here(study, tmp_path / "out", only="no*")
     assert (summary.n_images, summary.n_failed) == (4, 0)
     assert len(read_csv(Layout(tmp_path / "out").table("bleed_through"))) == 9
+
+
+def test_a_saturated_reporter_makes_no_doubles(tmp_path):
+    """A camera at its limit shows less of gfp than leaks into mcherry."""
+    study, truth = write_reporter_study(tmp_path)
+    for path in tmp_path.glob("*.tif"):
+        planes = tifffile.imread(path)
+        # Of the control cells of gfp enough stay in the linear range.
+        planes[1] = np.minimum(planes[1], 1100 if path.stem in truth else 1900)
+        tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": "CYX"})
+    summary = run_here(study, tmp_path / "out")
+    layout = Layout(tmp_path / "out")
+    cells = cells_of(layout)
+    true = np.array([name for classes in truth.values() for name in classes])
+    found = cells["reporter_class"].to_numpy()
+    unknown = found == "unmeasured"
+    assert 0.05 < unknown.mean() < 0.5
+    assert set(true[unknown]) == {"secondary", "double"}
+    assert np.mean(found[~unknown] != true[~unknown]) < 0.03
+    assert any("at the camera's limit in a reporter" in text for text in summary.warnings)
+    assert cells.filter(pl.Series(unknown))["gfp_positive"].all()
 
 
 def test_gates_from_unlabelled_images(tmp_path):
