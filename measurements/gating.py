@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 
 MIN_CELLS = 20
 """Fewer cells make two components unanswerable, and any other rule's note say so [judgement]."""
+OTSU_NO_VALLEY = "Otsu always splits; a dip test finds no valley here: perhaps one population"
 UNIT_SHARE = 0.5
 """Share of the variance of being positive that lies between units, above which a note says so."""
 DIM_QUANTILES = (0.025, 0.25)
@@ -182,10 +183,7 @@ def otsu(
     cut = float(largest_contrast(places, counts[None, :].astype(np.float64))[0])
 
     valley = not clipped_end(x) and has_valley(z, cut)
-    notes.append(
-        "Otsu always splits; a dip test "
-        + ("finds a valley here" if valley else "finds no valley here: perhaps one population")
-    )
+    notes.append("Otsu always splits; a dip test finds a valley here" if valley else OTSU_NO_VALLEY)
     low, high, limits = interval(z, codes, largest_contrast, Draws(seed, n_boot))
     note = "; ".join([*notes, *limits, *_unit_note(z > cut, codes)])
     return _unscaled(Gate("otsu", cut, x.size, low, high, note), scale)

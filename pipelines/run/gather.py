@@ -107,6 +107,7 @@ def gather(
     parts = reported.parts
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
+    reported = replace(reported, warnings=(*reported.warnings, *gates.warnings()))
     write_rows(parts, layout, checked, gates)
     tables = {
         path.stem: columns_of(pq.read_schema(path))

@@ -8,7 +8,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from measurements.columns import Column
-from measurements.gating import Gate, control_percentile, fixed, otsu, positive, two_component
+from measurements.gating import (
+    OTSU_NO_VALLEY,
+    Gate,
+    control_percentile,
+    fixed,
+    otsu,
+    positive,
+    two_component,
+)
 from pipelines.errors import StudyError
 from pipelines.run.parts import Part
 from pipelines.study.base import Scalar
@@ -109,6 +117,17 @@ class Gates:
         member = row.sample.get(self.judged_by)
         own = self.decided.get(GateKey(name, batch, member))
         return own if own is not None else self.decided[GateKey(name, batch, None)]
+
+    def warnings(self) -> list[str]:
+        """Thresholds that there are none of, or that split what may be one population."""
+        return [
+            f"{key.name}{f' of {key.batch}' if key.batch is not None else ''}: "
+            + (f"no threshold, so that {key.name}_positive is empty: " if refused else "")
+            + gate.note
+            for key, gate in self.decided.items()
+            if (refused := bool(np.isnan(gate.threshold))) or OTSU_NO_VALLEY in gate.note
+            if key.left_out is None
+        ]
 
     def rows(self) -> list[dict[str, object]]:
         """One row a threshold, for tables/thresholds.csv."""

@@ -184,6 +184,22 @@ def test_nothing_unmixed_needs_no_control_images(folder):
     assert check_study(path).controls.rows == ()
 
 
+def test_two_reporters_without_control_images_are_warned_of(folder):
+    path = changed(folder, "unmixed", ("controls.csv", "null"))
+    assert any("nothing is unmixed" in text for text in problems(path, "warning"))
+    one = changed(
+        folder,
+        "one",
+        ("controls.csv", "null"),
+        ("[mcherry, gfp]", "[mcherry]"),
+        (", gfp: {controls: {dox: 'no'}, percentile: 99}", ""),
+        ("primary: [mcherry+, gfp-]", "primary: [mcherry+]"),
+        ("secondary: [mcherry-, gfp+]", "negative: [mcherry-]"),
+        ("      double: [mcherry+, gfp+]\n      negative: [mcherry-, gfp-]\n", ""),
+    )
+    assert not any("nothing is unmixed" in text for text in problems(one, "warning"))
+
+
 def test_no_controls_at_all_need_another_rule(folder):
     path = changed(
         folder,

@@ -173,7 +173,8 @@ def test_without_the_only_control_no_cell_has_a_class_and_it_is_said(tmp_path):
     (tmp_path / "only_gfp.tif").write_bytes(b"no image")
     summary = run_here(study, tmp_path / "out", report=True)
     assert (summary.n_images, summary.n_failed) == (8, 1)
-    (warning,) = summary.warnings
+    warning, *gates = summary.warnings
+    assert [text.split(":")[0] for text in gates] == ["mcherry", "gfp"]
     assert "only gfp has 0 usable cells" in warning
     layout = Layout(tmp_path / "out")
     cells = cells_of(layout)
@@ -240,6 +241,16 @@ def test_without_bleed_through_raw_values_are_gated(tmp_path):
     secondary = cells.filter(pl.Series([name == "secondary" for name in true]))
     # The light of gfp that mcherry's channel shows stays in.
     assert secondary["mcherry_cytoplasm_median_above_background"].min() > 150
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"), [("otsu", "perhaps one population"), ("gmm", "_positive is empty")]
+)
+def test_a_gate_among_negative_cells_is_told_at_the_end_of_the_run(tmp_path, rule, told):
+    study, _ = write_reporter_study(tmp_path, bleed_through="null", gate=f"rule: {rule}")
+    summary = run_here(study, tmp_path / "out", only="no*")
+    assert len(summary.warnings) == 2
+    assert all(told in text for text in summary.warnings)
 
 
 def test_haze_is_taken_off_where_it_is_asked_for(tmp_path):
