@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from measurements.columns import Column
 from measurements.gating import (
+    MIN_CELLS,
     OTSU_NO_VALLEY,
     Gate,
     control_percentile,
@@ -119,14 +120,16 @@ class Gates:
         return own if own is not None else self.decided[GateKey(name, batch, None)]
 
     def warnings(self) -> list[str]:
-        """Thresholds that there are none of, or that split what may be one population."""
+        """Thresholds that are missing, rest on hardly a cell or may split one population."""
         return [
             f"{key.name}{f' of {key.batch}' if key.batch is not None else ''}: "
             + (f"no threshold, so that {key.name}_positive is empty: " if refused else "")
             + gate.note
             for key, gate in self.decided.items()
-            if (refused := bool(np.isnan(gate.threshold))) or OTSU_NO_VALLEY in gate.note
-            if key.left_out is None
+            if key.left_out is None and gate.rule != "fixed"
+            if (refused := bool(np.isnan(gate.threshold)))
+            or gate.n_cells < MIN_CELLS
+            or OTSU_NO_VALLEY in gate.note
         ]
 
     def rows(self) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import tifffile
 
+from pipelines.field import Labels
 from pipelines.run.layout import Layout
 from tests.reporter_studies import BLEED, N_CELLS, SIGNS, grid_labels, write_reporter_study
 from tests.studies import read_csv, run_here, times
@@ -251,6 +252,18 @@ def test_a_gate_among_negative_cells_is_told_at_the_end_of_the_run(tmp_path, rul
     summary = run_here(study, tmp_path / "out", only="no*")
     assert len(summary.warnings) == 2
     assert all(told in text for text in summary.warnings)
+
+
+def test_a_gate_of_hardly_any_control_cell_is_told(tmp_path, monkeypatch):
+    labels = grid_labels()
+    one = Labels(*(np.where(image == 1, image, 0) for image in (labels.nuclei, labels.cells)), None)
+    monkeypatch.setattr("pipelines.run.image.segment_field", lambda *_: one)
+    study, _ = write_reporter_study(tmp_path, bleed_through="null")
+    summary = run_here(study, tmp_path / "out", only="no*")
+    assert [text[:29] for text in summary.warnings] == [
+        "mcherry: 4 control cells, 100",
+        "gfp: 4 control cells, 100 rec",
+    ]
 
 
 def test_haze_is_taken_off_where_it_is_asked_for(tmp_path):
