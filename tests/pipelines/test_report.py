@@ -3,6 +3,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ import pytest
 
 from pipelines.errors import SenescopeError
 from pipelines.overlay.picture import save_png
-from pipelines.report.data import number_name, read_run
+from pipelines.report.data import Definition, number_name, read_run
 from pipelines.report.gallery import MAX_PICTURES, evenly
 from pipelines.report.outcomes import outcome_columns
 from pipelines.report.page import build_report
@@ -408,6 +409,13 @@ def test_outcomes_are_the_studys_else_chosen_by_name(run):
     chosen = outcome_columns(read_run(run))
     assert chosen[:2] == ["p21_positive", "gh2ax_foci_count"]
     assert "cell_id" not in chosen
+
+
+def test_intensity_is_shown_without_the_cameras_offset():
+    names = ("p21_nucleus_mean", "p21_nucleus_mean_above_background", "nucleus_area_um2")
+    columns = {name: Definition("a.u.", "", "number") for name in names}
+    run = SimpleNamespace(definitions=columns, keys=(), listed=lambda _: [])
+    assert outcome_columns(run) == ["p21_nucleus_mean_above_background", "nucleus_area_um2"]
 
 
 def test_a_folder_that_is_no_run_is_an_error(tmp_path):
