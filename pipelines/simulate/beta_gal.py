@@ -1,9 +1,7 @@
 """Simulated SA-β-Gal: flat cells in colour bright field, some with a blue precipitate."""
 
 from dataclasses import dataclass, field
-from io import BytesIO
 
-import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -15,7 +13,8 @@ from pipelines.simulate.chromatin import View, paint_nuclei
 from pipelines.simulate.inclusions import Included, Inclusions, include
 from pipelines.simulate.nuclei import NucleiSettings, Nucleus, nuclei_table, place_nuclei
 from pipelines.simulate.optics import Optics, illumination, psf_sigma_um
-from pipelines.simulate.randomness import FloatArray, log_normal, part_rng, smooth_noise
+from pipelines.simulate.photograph import ColourCamera, photograph
+from pipelines.simulate.randomness import FloatArray, log_normal, part_rng
 from pipelines.simulate.scene import Field, Simulated, Table
 from pipelines.simulate.x_gal import indigo_vector, precipitate, tilted
 
@@ -90,6 +89,18 @@ class BetaGalSettings:
     jpeg_quality: int | None = None
     dapi_e: float = 0.0
 
+    @property
+    def camera(self) -> ColourCamera:
+        """The camera that takes the picture."""
+        return ColourCamera(
+            self.white_balance,
+            self.white_level,
+            self.electrons,
+            self.read_noise_e,
+            self.gamma,
+            self.jpeg_quality,
+        )
+
 
 # Optical densities of an unstained cell body, and of nuclear fast red as in the stain list of
 # ImageJ's colour deconvolution (Ruifrok and Johnston 2001).
@@ -138,7 +149,8 @@ def simulate_beta_gal(settings: BetaGalSettings, seed: int) -> Simulated:
     density = sum(od * colour[:, None, None] for od, colour in absorbing.values())
     light = np.clip(factor, 0.1, None) * 10.0 ** -np.asarray(density)
     return Simulated(
-        channels={"rgb": photograph(light, settings, seed)} | _dapi(nuclei, settings, seed),
+        channels={"rgb": photograph(light, scene, settings.camera, seed)}
+        | _dapi(nuclei, settings, seed),
         pixel_size_um=scene.pixel_size_um,
         labels={"nuclei": nucleus_labels, "cells": cells.labels, "clumps": included.clumps},
         truth={
@@ -150,35 +162,6 @@ def simulate_beta_gal(settings: BetaGalSettings, seed: int) -> Simulated:
         },
         expected={"stain_od": stain},
     )
-
-
-def photograph(light: FloatArray, settings: BetaGalSettings, seed: int) -> NDArray[np.uint8]:
-    """Photograph what came through the specimen.
-
-    Args:
-        light: (3, y, x) transmitted light of each colour, 1 for an empty field.
-        settings: light field, white balance, noise, encoding and compression.
-        seed: seed of the simulation.
-
-    Returns:
-        uint8 (y, x, 3).
-    """
-    lit = illumination(settings.scene.shape, settings.scene.falloff, part_rng(seed, "light"))
-    dust = smooth_noise(settings.scene.shape, 3.0, part_rng(seed, "medium"))
-    gains = np.asarray(settings.white_balance)[:, None, None]
-    electrons = light * lit * (1 + 0.004 * dust) * gains * settings.electrons
-    electrons *= (settings.white_level / 255) ** settings.gamma
-    camera = Camera(settings.electrons / 65535, settings.read_noise_e, 0.0, settings.electrons)
-    grey = expose(electrons, camera, part_rng(seed, "camera")) / 65535
-    encoded = np.rint(255 * grey ** (1 / settings.gamma)).astype(np.uint8)
-    picture = np.ascontiguousarray(np.moveaxis(encoded, 0, -1))
-    return picture if settings.jpeg_quality is None else as_jpeg(picture, settings.jpeg_quality)
-
-
-def as_jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Send a picture through JPEG and back."""
-    packed = BytesIO(iio.imwrite("<bytes>", picture, extension=".jpg", quality=quality))
-    return np.asarray(iio.imread(packed, extension=".jpg"), dtype=np.uint8)
 
 
 def _stain_amounts(

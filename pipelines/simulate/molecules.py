@@ -158,14 +158,19 @@ def draw_granules(
 
 
 def paint_points(points: Points, optics: Optics, emission_nm: float, scene: Field) -> FloatArray:
-    """Paint points, integrated over pixels; a point's light sums to its `light`.
+    """Paint points as the objective shows them; see `stamp_points`."""
+    sigmas = imaged_sigmas_px(points, optics, emission_nm, scene.pixel_size_um)
+    return stamp_points(points, sigmas, scene)
+
+
+def stamp_points(points: Points, sigmas_px: FloatArray, scene: Field) -> FloatArray:
+    """Paint points of given SDs, integrated over pixels; a point's light sums to its `light`.
 
     Returns:
         float64 (y, x).
     """
     image = np.zeros(scene.shape)
-    sigmas = imaged_sigmas_px(points, optics, emission_nm, scene.pixel_size_um)
-    for y, x, sigma, light in zip(points.y, points.x, sigmas, points.light, strict=True):
+    for y, x, sigma, light in zip(points.y, points.x, sigmas_px, points.light, strict=True):
         half = int(np.ceil(REACH * sigma)) + 1
         top, left = round(y) - half, round(x) - half
         along = np.arange(2 * half + 1)

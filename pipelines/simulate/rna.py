@@ -119,10 +119,10 @@ def simulate_rna(settings: RnaSettings, seed: int) -> Simulated:
     background = (spread_light(granular, scene) + plain) * lit[1]
     tables: dict[str, Table] = {
         "nuclei": nuclei_table(nuclei, labels, size),
-        "cells": _cells_table(molecules, granules, labels, cells),
+        "cells": cells_table(molecules, granules, labels, cells),
         "molecules": _molecules_table(molecules, labels, cells, unit, background, settings),
         "granules": {
-            "y": granules.y, "x": granules.x, "cell": _label_at(granules, cells),
+            "y": granules.y, "x": granules.x, "cell": label_at(granules, cells),
             "light": granules.light, "ratio": ratio,
         },
         "debris": debris,
@@ -155,7 +155,7 @@ def _unit_light(molecules: Points, plain: FloatArray, settings: RnaSettings) -> 
     """
     if molecules.y.size == 0:
         return 0.0
-    spread = np.median([_spread_at(plain, y, x, settings) for y, x in _places(molecules)])
+    spread = np.median([_spread_at(plain, y, x, settings) for y, x in places(molecules)])
     middle = pixel_gaussian(np.zeros(1), spot_sigma_px(settings))[0] ** 2
     return float(settings.molecules.snr * spread / middle)
 
@@ -168,25 +168,25 @@ def _spread_at(plain: FloatArray, y: int, x: int, settings: RnaSettings) -> floa
     return float(np.hypot(window.std(), noise))
 
 
-def _places(points: Points) -> list[tuple[int, int]]:
+def places(points: Points) -> list[tuple[int, int]]:
     """Pixel of each point."""
     return [(round(y), round(x)) for y, x in zip(points.y, points.x, strict=True)]
 
 
-def _label_at(points: Points, labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def label_at(points: Points, labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
     y, x = (np.rint(along).astype(np.int64) for along in (points.y, points.x))
     return labels[y, x]
 
 
-def _cells_table(
+def cells_table(
     molecules: Points,
     granules: Points,
     nuclei: NDArray[np.uint32],
     cells: NDArray[np.uint32],
 ) -> Table:
     n = int(cells.max(initial=0)) + 1
-    found = {"count": _label_at(molecules, cells), "nucleus_count": _label_at(molecules, nuclei)}
-    found["granules"] = _label_at(granules, cells)
+    found = {"count": label_at(molecules, cells), "nucleus_count": label_at(molecules, nuclei)}
+    found["granules"] = label_at(granules, cells)
     counts = {k: np.bincount(v, minlength=n)[1:].astype(np.uint32) for k, v in found.items()}
     return {"label": np.arange(1, n, dtype=np.uint32), **counts}
 
@@ -203,12 +203,12 @@ def _molecules_table(
     sigma = imaged_sigmas_px(molecules, settings.optics, RNA_NM, size)
     middle = np.array([pixel_gaussian(np.zeros(1), float(s))[0] ** 2 for s in sigma])
     peak = molecules.light * unit * middle
-    spread = np.array([_spread_at(background, y, x, settings) for y, x in _places(molecules)])
+    spread = np.array([_spread_at(background, y, x, settings) for y, x in places(molecules)])
     return {
         "y": molecules.y,
         "x": molecules.x,
-        "cell": _label_at(molecules, cells),
-        "in_nucleus": _label_at(molecules, nuclei) > 0,
+        "cell": label_at(molecules, cells),
+        "in_nucleus": label_at(molecules, nuclei) > 0,
         "cluster": molecules.cluster,
         "light": molecules.light,
         "peak": peak / settings.camera.electrons_per_dn,

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipelines.simulate.beta_gal import BetaGalSettings, as_jpeg, simulate_beta_gal
+from pipelines.simulate.beta_gal import BetaGalSettings, simulate_beta_gal
 from pipelines.simulate.brightfield import Contrast
 from pipelines.simulate.inclusions import Inclusions
 from pipelines.simulate.optics import illumination
+from pipelines.simulate.photograph import as_jpeg
 from pipelines.simulate.randomness import part_rng
 from pipelines.simulate.x_gal import indigo_vector, tilted
 
