@@ -28,13 +28,12 @@ from measurements.histogram import Histogram
 from measurements.jpeg import went_through_jpeg
 from measurements.optical_density import (
     LightSettings,
-    density,
     picture_and_light,
     saturated,
 )
 from measurements.quality import noise_sd
 from measurements.regions import Floats, Regions
-from measurements.stains import NEUTRAL, X_GAL, Vector, stain_weights
+from measurements.stains import NEUTRAL, X_GAL, Vector, stain_amount, stain_weights
 
 P95_FRACTION = 0.95
 
@@ -235,9 +234,8 @@ def deconvolved(
         clipped: bool (y, x), pixels at the camera's limit.
         settings: light, stain and residual.
     """
-    stain = np.zeros(clipped.shape, dtype=np.float32)
-    for colour, weight in enumerate(stain_weights(settings.stain, settings.residual)):
-        stain += np.float32(weight) * density(picture, light, settings.light, colour)
+    weights = stain_weights(settings.stain, settings.residual)
+    stain = stain_amount(picture, light, settings.light, weights)
     stain[clipped] = 0
     return stain
 

@@ -8,12 +8,14 @@ there is, it reads as no stain. The third is at right angles to both, which make
 least squares with two vectors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from measurements.errors import MeasurementError
+from measurements.optical_density import LightSettings, check_rgb, density
 from measurements.regions import Floats
 
 Vector = tuple[float, float, float]
@@ -25,6 +27,16 @@ CAMERA_BANDS_NM = ((600.0, 82.0), (535.0, 94.0), (460.0, 82.0))
 FWHM_IN_SD = 2.3548
 SMALLEST_ANGLE_DEG = 5.0
 MINIMUM_STAINED = 200
+STEPS_OF_OD = 4096.0
+
+KNOWN_STAINS: Mapping[str, Vector] = {
+    "haematoxylin": (0.650, 0.704, 0.286),
+    "dab": (0.268, 0.570, 0.776),
+    "fast_red": (0.214, 0.851, 0.478),
+    "eosin": (0.072, 0.990, 0.105),
+}
+"""Densities of red, green and blue of common stains: Ruifrok & Johnston 2001 and the list of
+ImageJ's colour deconvolution that goes back to it. Batches and cameras differ by some degrees."""
 
 
 def band_vector(peak_nm: float, width_nm: float, floor: float) -> Vector:
@@ -74,32 +86,83 @@ where amounts are compared between microscopes. measurements/beta_gal.md shows t
 """
 
 
-def stain_weights(
-    stain: Sequence[float] | Floats, residual: Sequence[float] | Floats = NEUTRAL
-) -> Floats:
+def stain_weights(stain: Sequence[float] | Floats, *residuals: Sequence[float] | Floats) -> Floats:
     """Weights of red, green and blue whose sum of densities is the amount of the stain.
 
     Args:
         stain: densities of the stain, any length.
-        residual: densities of what is not stain.
+        residuals: the same of what is not stain, one or two; without any, `NEUTRAL`.
 
     Returns:
-        (3,): 0 in sum over the residual, 1 over the unit vector of the stain. The length is the
+        (3,): 0 in sum over every residual, 1 over the unit vector of the stain. The length is the
         factor by which the noise of a colour's density shows in the amount.
 
     Raises:
-        MeasurementError: the two lie within 5 degrees of each other and cannot be told apart.
+        MeasurementError: the stain lies within 5 degrees of a mixture of the residuals, or they of
+            each other, and cannot be told apart.
     """
-    wanted, other = np.array(unit(stain)), np.array(unit(residual))
-    across = wanted - (wanted @ other) * other
-    angle = np.degrees(np.arcsin(min(1.0, float(np.linalg.norm(across)))))
-    if angle < SMALLEST_ANGLE_DEG:
-        raise MeasurementError(
-            f"The stain {stain} lies {angle:.1f} degrees from the residual {residual}; at least "
-            f"{SMALLEST_ANGLE_DEG:g} are needed to tell them apart."
-        )
+    across = np.array(unit(stain))
+    known: list[Floats] = []
+    for residual in residuals or (NEUTRAL,):
+        other = _beside(np.array(unit(residual)), known, residual, "the other")
+        other /= np.linalg.norm(other)
+        across = _beside(across, [other], stain, residual)
+        known.append(other)
     weights: Floats = across / (across @ across)
     return weights
+
+
+def _beside(direction: Floats, known: Sequence[Floats], named: object, other: object) -> Floats:
+    """What of a direction is at right angles to others."""
+    for each in known:
+        direction = direction - (direction @ each) * each
+    angle = np.degrees(np.arcsin(min(1.0, float(np.linalg.norm(direction)))))
+    if angle < SMALLEST_ANGLE_DEG:
+        raise MeasurementError(
+            f"The stain {named} lies {angle:.1f} degrees from the residual {other}; at least "
+            f"{SMALLEST_ANGLE_DEG:g} are needed to tell them apart."
+        )
+    return direction
+
+
+def stain_amount(
+    picture: NDArray[Any], light: NDArray[np.float32], settings: LightSettings, weights: Floats
+) -> NDArray[np.float32]:
+    """Optical density (y, x) of a stain along its vector, below 0 where others outweigh it.
+
+    Args:
+        picture: (y, x, 3), any real dtype.
+        light: (y, x, 3), above dark, or one that it broadcasts from.
+        settings: of the light.
+        weights: `stain_weights`.
+    """
+    amount = np.zeros(picture.shape[:2], dtype=np.float32)
+    for colour, weight in enumerate(weights):
+        amount += np.float32(weight) * density(picture, light, settings, colour)
+    return amount
+
+
+def stain_plane(rgb: NDArray[Any], weights: Floats) -> NDArray[np.float32]:
+    """A stain as a channel: its density, counted from the camera's full scale.
+
+    Each pixel's value is its own colours' alone, so that parts of a picture give what the whole
+    gives. What the light and its white balance differ from full scale adds the same to all places
+    near each other, which everything that is measured over its surroundings loses again.
+
+    Args:
+        rgb: (y, x, 3), any real dtype; floats are taken to have a full scale of 1.
+        weights: `stain_weights`.
+
+    Returns:
+        (y, x), in steps of 1/4096: an eighth of what a grey level of 8 bits changes where it is
+        white, so that a slide has few distinct values.
+    """
+    check_rgb(rgb)
+    full = float(np.iinfo(rgb.dtype).max) if rgb.dtype.kind in "ui" else 1.0
+    light = np.full((1, 1, 3), full, dtype=np.float32)
+    amount = stain_amount(rgb, light, LightSettings(), weights)
+    steps: NDArray[np.float32] = np.rint(amount * STEPS_OF_OD) / np.float32(STEPS_OF_OD)
+    return steps
 
 
 def stain_direction(stained: NDArray[np.floating], weights: Floats) -> Vector:

@@ -383,6 +383,7 @@ class Assay(StrEnum):
     REPORTERS = "reporters"
     TISSUE = "tissue"
     RNA = "rna"
+    RNA_BRIGHTFIELD = "rna_brightfield"
     LOBULE = "lobule"
     HYBISS = "hybiss"
     SLIDE = "slide"

@@ -24,7 +24,9 @@ NAMED = {
 
 
 def test_each_assay_has_an_example():
-    assert {"beta_gal", "foci", "reporters", "tissue", "rna", "hybiss"} <= set(NAMED.values())
+    assert {"beta_gal", "foci", "reporters", "tissue", "rna", "rna_brightfield", "hybiss"} <= set(
+        NAMED.values()
+    )
 
 
 @pytest.fixture

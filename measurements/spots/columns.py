@@ -35,7 +35,7 @@ CLUSTERED = Column(
 )  # fmt: skip
 INTEGRATED = Column(
     "{channel}_spots_integrated", "a.u.·px", "float64",
-    "Light of all spots of {channel} in the cell.", LIGHT,
+    "Light of all spots of {channel} in the cell; of a stain its optical density.", LIGHT,
 )  # fmt: skip
 REJECTED = Column(
     "{channel}_autofluorescent_count", "count", "uint32",
@@ -68,7 +68,9 @@ SPOT_HEIGHT = Column(
 SPOT_CONTRAST = Column(
     "contrast", "a.u.", "float64", "Grey value at the spot's peak less the level around.", FOUND
 )
-SPOT_INTEGRATED = Column("integrated", "a.u.·px", "float64", "Light of the spot.", LIGHT)
+SPOT_INTEGRATED = Column(
+    "integrated", "a.u.·px", "float64", "Light of the spot; of a stain its optical density.", LIGHT
+)
 SPOT_CLUMP = Column(
     "clump", "key", "int64", "Number of the clump: spots whose pixels touch are in one.", LIGHT,
     aggregate=False,

@@ -24,7 +24,8 @@ from pipelines.errors import ImageError
 from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import Surroundings
 from pipelines.images.info import LOSSY
-from pipelines.study.settings import BetaGal, Colours
+from pipelines.study.settings import BetaGal
+from pipelines.study.stains import Colours
 
 OVEREXPOSED = (
     f"overexposed: over {MOST_CLIPPED:.0%} of the background is at the camera's limit, so that the "

@@ -28,13 +28,14 @@ class Pixels:
     Attributes:
         image_id: the image.
         planes: channel -> (y, x) pixels as the file has them, but for uneven light where the study
-            takes that off; a brightfield image by the mean of its colours.
+            takes that off; a brightfield image by the mean of its colours, and its stains.
         rgb: (y, x, 3), where the image is brightfield.
         pixel_size_um: edge of a pixel; None where unknown.
         warnings: what reading it brought up.
         blank: (y, x, 3), an empty field in the same light, where the study has one.
         stacks: channel -> all of its planes in the same light, where foci are looked for in them.
         transcripts: those of the image's table, where the study has one.
+        stains: which of the planes are stains of the picture.
     """
 
     image_id: str
@@ -45,6 +46,7 @@ class Pixels:
     blank: Grey | None = None
     stacks: Mapping[str, Stack] = dataclasses.field(default_factory=dict)
     transcripts: Transcripts | None = None
+    stains: tuple[str, ...] = ()
 
 
 def read_pixels(field: Field, study: Study) -> Pixels:
@@ -66,6 +68,7 @@ def read_pixels(field: Field, study: Study) -> Pixels:
             stacks[name] = dataclasses.replace(stacks[name], planes=even)
     rgb = planes.get(field.picture) if field.picture is not None else None
     if field.picture is not None and rgb is not None:
+        planes |= {name: field.stain(name, rgb) for name in field.stains}
         planes[field.picture] = rgb_to_grey(rgb)
     for _, settings in study.cellpose_settings():
         plane = planes[settings.channel]
@@ -80,7 +83,8 @@ def read_pixels(field: Field, study: Study) -> Pixels:
         blank = read_blank(Path(stain.blank), field)
     size = field.pixel_size_um
     found = transcripts_in(study, field.shape, size)
-    return Pixels(field.image_id, planes, rgb, size, field.warnings, blank, stacks, found)
+    stains = tuple(field.stains)
+    return Pixels(field.image_id, planes, rgb, size, field.warnings, blank, stacks, found, stains)
 
 
 def _light_of(study: Study) -> dict[str, NDArray[np.float32]]:

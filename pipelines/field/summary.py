@@ -75,6 +75,8 @@ def _quality(pixels: Pixels, labels: Labels) -> dict[str, float | bool]:
     nuclei = Regions.of(labels.nuclei if labels.nuclei.any() else labels.cells)
     found: dict[str, float | bool] = {}
     for channel, plane in pixels.planes.items():
+        if channel in pixels.stains:
+            continue  # its light is the picture's
         measured = {
             **measure_image_quality(plane, channel, foreground, QualityLimits()),
             **measure_light(plane, channel, nuclei, foreground, LightLimits()),

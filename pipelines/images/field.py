@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from measurements.stains import stain_plane
 from pipelines.errors import ImageError, MismatchError
 from pipelines.images.header import inspect
 from pipelines.images.info import ImageInfo
@@ -48,6 +50,7 @@ class Field:
         shape: Rows and columns.
         sources: Where each channel is; the brightfield picture, if any, among them.
         z: How a stack becomes a plane.
+        stains: What tells each stain of the picture; see `measurements.stains.stain_plane`.
     """
 
     image_id: str
@@ -56,6 +59,7 @@ class Field:
     shape: tuple[int, int]
     sources: Mapping[str, Source]
     z: Projection
+    stains: Mapping[str, tuple[float, float, float]] = attribute(default_factory=dict)
 
     @property
     def picture(self) -> str | None:
@@ -74,7 +78,7 @@ class Field:
         return self._lazy(self.picture) if self.picture is not None else None
 
     def plane(self, channel: str, box: Box | None = None) -> NDArray[Any]:
-        """Read one channel as an array (y, x), or (y, x, 3) for the picture, of the caller's own.
+        """Read a channel or stain as an array (y, x), the picture as (y, x, 3), the caller's own.
 
         Args:
             channel: Its name.
@@ -84,6 +88,8 @@ class Field:
         Raises:
             ImageError: There is no such channel, or its pixels cannot be read.
         """
+        if channel in self.stains and self.picture is not None:
+            return self.stain(channel, self.plane(self.picture, box))
         if channel not in self.sources:
             raise ImageError(
                 f"{self.image_id}: there is no channel {channel!r}; "
@@ -96,6 +102,10 @@ class Field:
             return compute(self._lazy(channel))
         # The usual field is read at once: dask takes a second to import and would gain nothing.
         return read_whole(source, self.z, self.sources)
+
+    def stain(self, name: str, rgb: NDArray[Any]) -> NDArray[np.float32]:
+        """Density (y, x) of a stain in pixels (y, x, 3) of the picture."""
+        return stain_plane(rgb, np.array(self.stains[name]))
 
     def levels(self, channel: str) -> list[Array]:
         """One channel at full and at lower resolutions; see `pipelines.images.pyramid`."""

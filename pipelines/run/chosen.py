@@ -86,15 +86,13 @@ def chosen_cells(run: RunData, study: Study) -> list[Chosen]:
 
 
 def channel_of(column: str, study: Study) -> str:
-    """The channel that a column is measured in; for other columns the stain's, or the nuclei's."""
-    named = [name for name in study.channels if column.startswith(f"{name}_")]
-    if named:
-        return max(named, key=len)
-    pictures = [name for name, where in study.channels.items() if where == "rgb"]
-    if pictures and column.startswith("beta_gal"):
-        return pictures[0]
+    """The channel that a column is measured in, of stains the picture; else that of the nuclei."""
+    named = [name for name in study.planes if column.startswith(f"{name}_")]
     segmented = [settings.channel for _, settings in study.cellpose_settings()]
-    return segmented[0] if segmented else next(iter(study.channels))
+    found = max(named, key=len) if named else next(iter((*segmented, *study.channels)))
+    pictures = [name for name, where in study.channels.items() if where == "rgb"]
+    of_picture = found in study.stains or (not named and column.startswith("beta_gal"))
+    return pictures[0] if pictures and of_picture else found
 
 
 def _boxes(run: RunData) -> list[str]:

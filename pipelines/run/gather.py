@@ -128,7 +128,7 @@ def gather(
         tables["bleed_through"] = list(BLEED_COLUMNS)
     else:
         layout.table("bleed_through").unlink(missing_ok=True)
-    of_images = summary_columns(tuple(checked.study.channels))
+    of_images = summary_columns(checked.study.planes)
     tables |= {
         "image_flags": [column for column in of_images if column.unit == "flag"],
         "thresholds": list(THRESHOLD_COLUMNS),

@@ -139,7 +139,7 @@ def reference_levels(study: Study, samples: Samples) -> dict[str, Value]:
 
 def _definitions(cells: Sequence[Column], study: Study, levels: Levels) -> dict[str, Column]:
     """Every column that an aggregate of these cells can have, by name; groups' SDs apart."""
-    of_image = [c for c in summary_columns(tuple(study.channels)) if c.unit != "flag"]
+    of_image = [c for c in summary_columns(study.planes) if c.unit != "flag"]
     known = {c.name: c for c in (*cells, *COUNTS, *of_image)}
     for column in cells:
         if column.name in levels.numbers:

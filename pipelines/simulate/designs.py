@@ -25,7 +25,8 @@ from pipelines.simulate.optics import Optics, bleed_through_matrix
 from pipelines.simulate.randomness import part_rng
 from pipelines.simulate.reporters import DYES, ReporterSettings, simulate_reporters
 from pipelines.simulate.rna import simulate_rna
-from pipelines.simulate.rna_study import rna_images, rna_study
+from pipelines.simulate.rna_brightfield import RnaBrightfieldSettings, simulate_rna_brightfield
+from pipelines.simulate.rna_study import rna_brightfield_study, rna_images, rna_study
 from pipelines.simulate.scene import Field, Simulated
 
 
@@ -108,6 +109,17 @@ def rna_samples(design: StudyDesign, seed: int) -> list[Sample]:
         Sample(name, columns, {"molecules_mean": mean}, partial(simulate_rna, settings))
         for name, columns, mean, settings in images
     ]
+
+
+def rna_brightfield_samples(design: StudyDesign, seed: int) -> list[Sample]:
+    """Plan the same with RNA in a chromogen, in colour bright field."""
+    base, samples = RnaBrightfieldSettings(), []
+    for each in rna_samples(design, seed):
+        mean = each.truth["molecules_mean"]
+        molecules = replace(base.molecules, count_mean=mean, clusters_mean=0.04 * mean)
+        simulate = partial(simulate_rna_brightfield, replace(base, molecules=molecules))
+        samples.append(replace(each, simulate=simulate))
+    return samples
 
 
 def reporter_base() -> ReporterSettings:
@@ -234,6 +246,7 @@ def study_file(assay: str) -> dict[str, object]:
     parts |= {
         "tissue": _tissue_study,
         "rna": rna_study,
+        "rna_brightfield": rna_brightfield_study,
         "lobule": lobule_study,
         "hybiss": hybiss_study,
     }

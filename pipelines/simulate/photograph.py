@@ -60,8 +60,8 @@ def photograph(
 
 def white_electrons(camera: ColourCamera) -> FloatArray:
     """Electrons of red, green and blue where an empty field is brightest."""
-    level = (camera.white_level / 255) ** camera.gamma
-    return np.asarray(camera.white_balance) * camera.electrons * level
+    level: float = (camera.white_level / 255) ** camera.gamma
+    return np.asarray(camera.white_balance, dtype=np.float64) * (camera.electrons * level)
 
 
 def as_jpeg(picture: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

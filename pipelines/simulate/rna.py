@@ -174,6 +174,7 @@ def places(points: Points) -> list[tuple[int, int]]:
 
 
 def label_at(points: Points, labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Label of the pixel that each point lies on."""
     y, x = (np.rint(along).astype(np.int64) for along in (points.y, points.x))
     return labels[y, x]
 
@@ -184,6 +185,7 @@ def cells_table(
     nuclei: NDArray[np.uint32],
     cells: NDArray[np.uint32],
 ) -> Table:
+    """Molecules and granules of every cell."""
     n = int(cells.max(initial=0)) + 1
     found = {"count": label_at(molecules, cells), "nucleus_count": label_at(molecules, nuclei)}
     found["granules"] = label_at(granules, cells)

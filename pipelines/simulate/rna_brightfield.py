@@ -236,7 +236,7 @@ def _noise_sd(
 def _spread(
     haze: FloatArray, noise: FloatArray, molecules: Points, settings: RnaBrightfieldSettings
 ) -> FloatArray:
-    """SD of the chromogen's density around each molecule, that of its haze and of a pixel's noise."""
+    """SD of the chromogen's density around each molecule: its haze's and a pixel's noise."""
     half = round(SURROUNDINGS_UM / settings.scene.pixel_size_um)
     found = [
         np.hypot(

@@ -60,3 +60,21 @@ def rna_study() -> dict[str, object]:
             "outcomes": ["cdkn1a_molecules", "cdkn1a_h_score"],
         },
     }
+
+
+def rna_brightfield_study() -> dict[str, object]:
+    """What is measured in the same study in a chromogen, on haematoxylin."""
+    study = rna_study()
+    return {
+        "channels": {"picture": "rgb"},
+        "stains": {"haematoxylin": "haematoxylin", "cdkn1a": "dab"},
+        "segmentation": {
+            "nuclei": {"channel": "haematoxylin", "model": "compact", "diameter_um": 8},
+            "cells": {"method": "expand", "distance_um": 5},
+        },
+        "measurements": [
+            {"type": "morphology"},
+            {"type": "spots", "channel": "cdkn1a", "sigma_um": 0.37},
+        ],
+        "statistics": study["statistics"],
+    }

@@ -89,7 +89,7 @@ def block_levels(slide: SlideImage, own: Box, study: Study) -> BlockLevels:
     gap = local_background(study, slide.pixel_size_um).gap
     view = own.grown(ceil(gap) + 1, Box(0, 0, *slide.shape))
     outside = outside_cells(slide.labels("cells", view), gap)[own.slices(view)]
-    planes = {channel: slide.plane(channel, own) for channel in study.channels}
+    planes = {channel: slide.plane(channel, own) for channel in study.planes}
     return {channel: _levels(plane, outside, own) for channel, plane in planes.items()}
 
 
@@ -201,7 +201,7 @@ def _measured(
     picture: WholePicture | None,
     transcripts: Transcripts | None,
 ) -> Measured:
-    planes = {channel: slide.plane(channel, place.view) for channel in study.channels}
+    planes = {channel: slide.plane(channel, place.view) for channel in study.planes}
     rgb = None if picture is None else slide.rgb(place.view)
     pixels = Pixels("", planes, rgb, slide.pixel_size_um, ())
     labels = Labels(

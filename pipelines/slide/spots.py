@@ -62,7 +62,12 @@ class _Plane:
 
 def first_scales(study: Study, levels: SlideLevels) -> Scales:
     """What grey values tell of each plane; all else is yet to come."""
-    return {plane.key: _scale(levels, plane.channel) for plane in _planes(study, None)}
+    scales: dict[str, ImageScale] = {}
+    for settings in spots_of(study):
+        scales |= {plane_key(settings): _scale(levels, settings.channel)}
+        if settings.unused is not None:
+            scales |= {plane_key(settings, unused=True): _scale(levels, settings.unused.channel)}
+    return scales
 
 
 def block_evidence(
@@ -117,6 +122,7 @@ def block_spots(slide: SlideImage, own: Box, study: Study, scales: Scales) -> Sp
 
 
 def _planes(study: Study, pixel_size_um: float | None) -> Iterator[_Plane]:
+    """In the order of `first_scales`."""
     for settings in spots_of(study):
         how = spot_settings(settings, pixel_size_um)
         yield _Plane(plane_key(settings), settings.channel, how, counted=True)

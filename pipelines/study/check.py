@@ -24,6 +24,7 @@ from pipelines.study.settings import Chromatin, Foci, Intensity
 from pipelines.study.slides import is_slide, slide_problems
 from pipelines.study.spots import Spots
 from pipelines.study.stacks import check_stacks
+from pipelines.study.stains import stain_problems, weights_of
 from pipelines.study.tissue_check import tissue_problems
 from pipelines.study.transcripts_check import transcript_problems
 from segmentation.catalogue import known_model_names
@@ -85,6 +86,7 @@ def check_study(path: Path, *, among: frozenset[str] | None = None) -> Checked:
         samples = replace(samples, rows=there)
     problems += _channel_problems(study)
     problems += _model_problems(study, folder)
+    problems += stain_problems(study)
     problems += beta_gal_problems(study, samples, folder)
     problems += design_problems(study, samples)
     problems += reporter_problems(study, samples, controls)
@@ -121,7 +123,7 @@ def open_row(study: Study, row: ImageRow) -> Field:
         time=row.time,
     )
     check_stacks(field, study)
-    return field
+    return replace(field, stains=weights_of(study.stains)) if study.stains else field
 
 
 def _channel_problems(study: Study) -> list[Problem]:
@@ -145,8 +147,8 @@ def _channel_problems(study: Study) -> list[Problem]:
     ]
     problems = []
     for where, channel in uses:
-        if channel not in study.channels:
-            hint = nearest(channel, study.channels)
+        if channel not in study.planes:
+            hint = nearest(channel, study.planes)
             problems.append(error(f"{where}.channel", f"no channel '{channel}'; {hint}"))
     once = [(m.type, m.channel) for m in study.measurements if isinstance(m, Foci | Spots)]
     problems += [
@@ -158,7 +160,11 @@ def _channel_problems(study: Study) -> list[Problem]:
     if len(rgb) > 1:
         problems.append(error("channels", f"one channel can be rgb; found {', '.join(rgb)}"))
     problems += [
-        error(f"{where}.channel", f"'{channel}' is rgb; a single grey channel is needed here")
+        error(
+            f"{where}.channel",
+            f"'{channel}' is rgb; a single grey channel is needed here, or one of its stains "
+            "(name them under `stains`)",
+        )
         for where, channel in uses
         if channel in rgb and where.startswith("measurements")
     ]

@@ -51,7 +51,8 @@ def illumination_problems(
 
 def _estimate_problems(study: Study, n_images: int, shapes: set[tuple[int, int]]) -> list[Problem]:
     if set(study.channels.values()) == {"rgb"}:
-        return [error(WHERE, "brightfield pictures have their light taken off by beta_gal: none")]
+        text = "uneven light of brightfield pictures drops out where stains are measured; give none"
+        return [error(WHERE, text)]
     if n_images < FEWEST_IMAGES:
         return [error(WHERE, f"estimate needs {FEWEST_IMAGES} images or more; found {n_images}")]
     if len(shapes) > 1:

@@ -17,6 +17,7 @@ from pipelines.study.messages import explain
 from pipelines.study.reporters import Reporters
 from pipelines.study.rules import Rule
 from pipelines.study.settings import CellposeSettings, Measurement, Segmentation
+from pipelines.study.stains import Colours, StainName, check_stains
 from pipelines.study.watching import Watch
 from pipelines.study.yaml_text import load_yaml
 
@@ -115,6 +116,11 @@ class Study(Settings):
     """Instead of samples: a path whose {names} become the sample columns."""
     channels: Annotated[dict[ChannelName, int | str], Field(min_length=1)]
     """Channel name -> its index in the file from 0, the file's own channel name, or `rgb`."""
+    stains: dict[ChannelName, StainName | Colours] = Field(default_factory=dict)
+    """Stains of the brightfield picture (the channel that is `rgb`), each a channel of its own from
+    then on, whose values are optical densities: name -> `haematoxylin`, `dab`, `fast_red`, `eosin`,
+    or densities of red, green and blue as measured where it lies alone. Name all that the slide
+    has, three at most: each is told from the others."""
     pixel_size_um: Positive | Literal["unknown"] | None = None
     """Edge of a pixel in µm where the file has none or to override it; `unknown` measures in px."""
     z: Literal["max", "mean", "best_focus", "none"] = "max"
@@ -162,6 +168,11 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _stains_of_a_picture(self) -> Self:
+        check_stains(self.stains, self.channels)
+        return self
+
+    @model_validator(mode="after")
     def _one_name_one_marker(self) -> Self:
         kinds = [m for m in self.measurements if isinstance(m, Reporters)]
         if len(kinds) > 1:
@@ -173,6 +184,11 @@ class Study(Settings):
                 f"threshold in their gates and its column {twice[0]}_positive from there"
             )
         return self
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """All that can be measured in: channels of the files, and stains."""
+        return (*self.channels, *self.stains)
 
     @property
     def reporters(self) -> Reporters | None:

@@ -13,12 +13,12 @@ from pipelines.study.density import Density
 from pipelines.study.neighbours import Neighbours
 from pipelines.study.reporters import Reporters
 from pipelines.study.spots import Spots
+from pipelines.study.stains import Colours
 from pipelines.study.transcripts import Transcripts
 from pipelines.study.zonation import Zonation
 from segmentation.catalogue import known_model_names
 
 Compartment = Literal["nucleus", "cytoplasm", "cell"]
-Colours = tuple[NonNegative, NonNegative, NonNegative]
 
 
 class CellposeSettings(Lengths):

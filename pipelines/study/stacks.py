@@ -15,6 +15,8 @@ def check_stacks(field: Field, study: Study) -> None:
     for settings in study.measurements:
         if not isinstance(settings, Foci) or settings.stack is None:
             continue
+        if settings.channel not in field.sources:
+            continue  # told of where channels and stains are checked
         info = field.sources[settings.channel].info
         if info.n_z == 1:
             raise MismatchError(

@@ -7,10 +7,12 @@ from measurements import stains
 from measurements.errors import MeasurementError
 from measurements.stains import (
     CAMERA_BANDS_NM,
+    KNOWN_STAINS,
     NEUTRAL,
     X_GAL,
     band_vector,
     stain_direction,
+    stain_plane,
     stain_weights,
     unit,
 )
@@ -112,3 +114,61 @@ def test_the_documented_derivation_is_that_of_the_default():
         row = (overlap, distance, 0.1 + 0.9 * overlap * distance, density)
         assert f"| {name}, {centre:.0f} nm | " + " | ".join(f"{v:.3f}" for v in row) in document
         assert f"{name} {density:.3f}" in document
+
+
+DAB, HAEMATOXYLIN, RED = (KNOWN_STAINS[name] for name in ("dab", "haematoxylin", "fast_red"))
+
+
+def test_a_stain_is_told_from_two_others():
+    weights = stain_weights(DAB, HAEMATOXYLIN, RED)
+    vectors = np.array([unit(v) for v in (DAB, HAEMATOXYLIN, RED)])
+    np.testing.assert_allclose(vectors @ weights, [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(weights, np.linalg.inv(vectors)[:, 0])
+
+
+@pytest.mark.parametrize("others", [(HAEMATOXYLIN, HAEMATOXYLIN), (DAB, RED)])
+def test_stains_that_are_one_are_refused(others):
+    with pytest.raises(MeasurementError, match="degrees"):
+        stain_weights(DAB, *others)
+
+
+@pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535), (np.float32, 1)])
+def test_a_stain_as_a_channel_has_the_density_that_was_laid(dtype, full):
+    """By hand: what is left of full light after 0.4 of DAB and 0.3 of haematoxylin."""
+    density = 0.4 * np.array(unit(DAB)) + 0.3 * np.array(unit(HAEMATOXYLIN))
+    rgb = np.tile(full * 10**-density, (5, 7, 1))
+    rgb = (np.rint(rgb) if full > 1 else rgb).astype(dtype)
+    found = stain_plane(rgb, stain_weights(DAB, HAEMATOXYLIN))
+    assert found.shape == (5, 7)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, 0.4, atol=0.01 if dtype == np.uint8 else 0.001)
+
+
+def test_dimmer_or_tinted_light_shifts_a_stain_by_the_same_everywhere():
+    rng = np.random.default_rng(0)
+    light = 10 ** -(rng.gamma(2, 0.1, (40, 40, 1)) * np.array(unit(DAB)))
+    planes = [
+        stain_plane((60000 * white * light).astype(np.uint16), stain_weights(DAB, HAEMATOXYLIN))
+        for white in (np.ones(3), np.array([0.7, 0.8, 0.6]))
+    ]
+    shift = planes[1] - planes[0]
+    assert abs(np.median(shift)) > 0.1
+    np.testing.assert_allclose(shift, np.median(shift), atol=0.001)
+
+
+def test_black_and_white_have_a_density_and_parts_are_those_of_the_whole():
+    rgb = np.random.default_rng(1).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    rgb[0, 0], rgb[0, 1] = 0, 255
+    before = rgb.copy()
+    weights = stain_weights(DAB, HAEMATOXYLIN)
+    whole = stain_plane(rgb, weights)
+    assert np.isfinite(whole).all()
+    assert whole[0, 1] == 0
+    assert whole[0, 0] == pytest.approx(np.log10(2 * 255) * weights.sum(), abs=0.001)
+    np.testing.assert_array_equal(stain_plane(rgb[7:19, 3:], weights), whole[7:19, 3:])
+    np.testing.assert_array_equal(rgb, before)
+
+
+def test_a_grey_image_has_no_stains():
+    with pytest.raises(MeasurementError, match="colour image"):
+        stain_plane(np.zeros((4, 4), np.uint8), stain_weights(DAB))

@@ -7,7 +7,6 @@ from pipelines.simulate.photograph import ColourCamera
 from pipelines.simulate.rna_brightfield import (
     FAST_RED,
     RnaBrightfieldSettings,
-    dot_sigma_px,
     simulate_rna_brightfield,
 )
 

@@ -9,6 +9,7 @@ from scipy import ndimage
 from measurements.foci_noise import PASSES
 from measurements.spots.clumps import Rim, join_clumps
 from pipelines.field.labels import Labels
+from pipelines.field.place import ChannelLevels
 from pipelines.field.spots import measure_spots_part
 from pipelines.slide.cells import Measuring, measure_cells_of
 from pipelines.slide.cluster import here
@@ -66,6 +67,12 @@ def study(**more):
             "measurements": [spots | more, {"type": "spots", "channel": "dna", "threshold": 6}],
         }
     )
+
+
+def test_a_scale_in_micrometres_needs_no_pixel_size_before_a_block_is_read():
+    levels = dict.fromkeys(("dna", "rna", "blank"), ChannelLevels(*[1.0] * 7))
+    asked = study(sigma_px=None, sigma_um=0.3)
+    assert list(first_scales(asked, levels)) == ["rna", "rna/unused", "dna"]
 
 
 def by_blocks(image, settings, step):
