@@ -102,24 +102,27 @@ def stain_weights(stain: Sequence[float] | Floats, *residuals: Sequence[float] |
             each other, and cannot be told apart.
     """
     across = np.array(unit(stain))
+    others = residuals or (NEUTRAL,)
     known: list[Floats] = []
-    for residual in residuals or (NEUTRAL,):
-        other = _beside(np.array(unit(residual)), known, residual, "the other")
-        other /= np.linalg.norm(other)
-        across = _beside(across, [other], stain, residual)
-        known.append(other)
+    for residual in others:
+        other = _beside(np.array(unit(residual)), known, residual, others)
+        known.append(other / np.linalg.norm(other))
+        across = _beside(across, known[-1:], stain, others)
     weights: Floats = across / (across @ across)
     return weights
 
 
-def _beside(direction: Floats, known: Sequence[Floats], named: object, other: object) -> Floats:
+def _beside(
+    direction: Floats, known: Sequence[Floats], named: object, others: Sequence[object]
+) -> Floats:
     """What of a direction is at right angles to others."""
     for each in known:
         direction = direction - (direction @ each) * each
     angle = np.degrees(np.arcsin(min(1.0, float(np.linalg.norm(direction)))))
     if angle < SMALLEST_ANGLE_DEG:
         raise MeasurementError(
-            f"The stain {named} lies {angle:.1f} degrees from the residual {other}; at least "
+            f"The stain {named} lies {angle:.1f} degrees from what is not it, "
+            f"{' and '.join(map(str, others))}, or a mixture of these; at least "
             f"{SMALLEST_ANGLE_DEG:g} are needed to tell them apart."
         )
     return direction
