@@ -44,6 +44,8 @@ class RoundsSettings:
         brightness_cv: coefficient of variation of dots' light, and again of each round's.
         fwhm_um: width of a dot before the microscope.
         shift_px: how far a round is shifted against the first, at most, along each axis.
+        turn_deg: how far a round is turned against the first about the field's middle, at most.
+        scale_per_mille: how much larger or smaller it is, at most.
         bad_round: number of a round, from 0, whose nuclei are those of another field; None for
             none.
         dapi_e: mean light of a nucleus, electrons.
@@ -75,6 +77,8 @@ class RoundsSettings:
     brightness_cv: float = 0.3
     fwhm_um: float = 0.5
     shift_px: float = 12.0
+    turn_deg: float = 0.0
+    scale_per_mille: float = 0.0
     bad_round: int | None = None
     dapi_e: float = 800.0
     channel_gain: tuple[float, ...] = (1.0, 0.7, 1.3, 0.9)
@@ -89,7 +93,8 @@ class Rounds:
         dots: (round, channel, y, x) uint16.
         words: (word, round) channel that each word lights up in; genes first, then empty words.
         genes: names of the words, ``empty_N`` for those that no gene has.
-        shifts: (round, 2) row and column by which each round lies away from the first.
+        shifts: (round, 2) row and column by which each round's middle lies away from the first's.
+        turns: (round, 2, 2) rotation and scale of each round about its middle.
         transcripts: ``y``, ``x`` (px of the first round), ``word``, ``errors`` (rounds dark or in a
             wrong colour).
         labels: (y, x) nuclei in the first round.
@@ -100,8 +105,20 @@ class Rounds:
     words: NDArray[np.int64]
     genes: tuple[str, ...]
     shifts: FloatArray
+    turns: FloatArray
     transcripts: Table
     labels: NDArray[np.uint32]
+
+    def seen(self, places: FloatArray) -> FloatArray:
+        """Where (n, 2) places of the first round lie in every round, (n, round, 2)."""
+        middle = (np.array(self.labels.shape) - 1) / 2
+        return np.stack(
+            [
+                _moved(places, shift, turn, middle)
+                for shift, turn in zip(self.shifts, self.turns, strict=True)
+            ],
+            axis=1,
+        )
 
 
 def simulate_rounds(settings: RoundsSettings, seed: int) -> Rounds:
@@ -122,19 +139,22 @@ def simulate_rounds(settings: RoundsSettings, seed: int) -> Rounds:
     rng = part_rng(seed, "shifts")
     shifts = rng.uniform(-settings.shift_px, settings.shift_px, (settings.n_rounds, 2))
     shifts[0] = 0
+    turns = _turns(settings, seed)
+    middle = (np.array(settings.scene.shape) - 1) / 2
     labels, dna = _dna(settings, seed)
     every = np.concatenate([place, strays[0]])
     lit = np.concatenate([colours, strays[1]])
     light = _dot_light(len(every), settings, seed)
     dots, nuclei = [], []
     for number in range(settings.n_rounds):
+        here = _moved(every, shifts[number], turns[number], middle)
         dyes = [
-            _paint(every, light[:, number] * (lit[:, number] == dye), shifts[number], settings)
+            _paint(here, light[:, number] * (lit[:, number] == dye), settings)
             for dye in range(settings.n_channels)
         ]
         dots.append(_photograph(dyes, settings, seed, number))
         shown = _dna(settings, seed + 1)[1] if settings.bad_round == number else dna
-        moved = ndimage.shift(shown, shifts[number], mode="wrap")
+        moved = _laid(shown, shifts[number], turns[number])
         cut = moved[MARGIN:-MARGIN, MARGIN:-MARGIN]
         nuclei.append(
             expose(cut + settings.scene.background_e, settings.camera, part_rng(seed, "n", number))
@@ -142,7 +162,9 @@ def simulate_rounds(settings: RoundsSettings, seed: int) -> Rounds:
     names = [f"gene_{i + 1}" for i in range(settings.n_genes)]
     names += [f"empty_{i + 1}" for i in range(settings.n_empty)]
     table = {"y": place[:, 0], "x": place[:, 1], "word": gene, "errors": errors}
-    return Rounds(np.stack(nuclei), np.stack(dots), words, tuple(names), shifts, table, labels)
+    return Rounds(
+        np.stack(nuclei), np.stack(dots), words, tuple(names), shifts, turns, table, labels
+    )
 
 
 def draw_words(settings: RoundsSettings, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -202,9 +224,34 @@ def _dot_light(n: int, settings: RoundsSettings, seed: int) -> FloatArray:
     return np.asarray(np.exp(rng.normal(0, sd, (n, 1)) + rng.normal(0, sd, (n, settings.n_rounds))))
 
 
-def _paint(
-    place: FloatArray, light: FloatArray, shift: FloatArray, settings: RoundsSettings
+def _turns(settings: RoundsSettings, seed: int) -> FloatArray:
+    """Rotation and scale of every round, (round, 2, 2)."""
+    rng, n = part_rng(seed, "turns"), settings.n_rounds
+    angle = np.deg2rad(settings.turn_deg) * rng.uniform(-1, 1, n)
+    scale = 1 + settings.scale_per_mille / 1000 * rng.uniform(-1, 1, n)
+    angle[0], scale[0] = 0, 1
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    return np.stack([np.stack([cosine, -sine], 1), np.stack([sine, cosine], 1)], axis=1)
+
+
+def _moved(
+    places: FloatArray, shift: FloatArray, turn: FloatArray, middle: FloatArray
 ) -> FloatArray:
+    if np.array_equal(turn, np.eye(2)):
+        return places + shift
+    return np.asarray((places - middle) @ turn.T + middle + shift)
+
+
+def _laid(picture: FloatArray, shift: FloatArray, turn: FloatArray) -> FloatArray:
+    """A picture of the first round as another one shows it."""
+    if np.array_equal(turn, np.eye(2)):
+        return np.asarray(ndimage.shift(picture, shift, mode="wrap"))
+    middle, back = (np.array(picture.shape) - 1) / 2, np.linalg.inv(turn)
+    offset = middle - back @ (middle + shift)
+    return np.asarray(ndimage.affine_transform(picture, back, offset, mode="wrap"))
+
+
+def _paint(moved: FloatArray, light: FloatArray, settings: RoundsSettings) -> FloatArray:
     """One dye of one round, with the light that the signal-to-noise ratio asks for, electrons."""
     lit = light > 0
     n = int(lit.sum())
@@ -213,9 +260,9 @@ def _paint(
     sigma = np.hypot(own, psf_sigma_um(settings.optics, DYE_NM)) / size
     noise = float(noise_sd_e(np.array(settings.scene.background_e), settings.camera))
     unit = settings.snr * noise * 2 * np.pi * sigma**2
-    moved = place[lit] + shift
+    place = moved[lit]
     points = Points(
-        moved[:, 0], moved[:, 1], np.zeros(n), np.full(n, own), unit * light[lit], np.full(n, ALONE)
+        place[:, 0], place[:, 1], np.zeros(n), np.full(n, own), unit * light[lit], np.full(n, ALONE)
     )
     return paint_points(points, settings.optics, DYE_NM, settings.scene)
 

@@ -90,7 +90,7 @@ def judge(rounds: Rounds, settings: RoundsSettings) -> Score:
     words = rounds.transcripts["word"].astype(np.int64)
     right = matched(truth, words, found.places[kept], found.reads.word[kept])
     last = np.array(settings.scene.shape) - 1
-    moved = truth[:, None] + rounds.shifts
+    moved = rounds.seen(truth)
     in_view = ((moved >= 0) & (moved <= last)).all(axis=(1, 2))
     errors = np.array([a.shift for a in alignments]) - rounds.shifts
     expected = 0.0 if np.isnan(found.false_discovery) else found.false_discovery * kept.sum()
@@ -123,6 +123,11 @@ def main() -> None:
         "density 0.0104 (pyramidal layer)": replace(base, density_per_px=0.0104),
         "0.004, 20 % stray dots": replace(base, stray_fraction=0.2),
         "0.004, ratio 6": replace(base, snr=6.0),
+        **{
+            f"0.004, turned by {turn:g}° at most": replace(base, turn_deg=turn)
+            for turn in (0.1, 0.2, 0.3, 0.5)
+        },
+        "0.004, scaled by 3 ‰ at most": replace(base, scale_per_mille=3.0),
     }
     print(f"{'':34}{'recall':>8}{'precision':>10}{'shift px':>9}{'FDR':>8}{'told':>8}{'s':>6}")
     usual: dict[str, float] = {}

@@ -148,3 +148,19 @@ def test_the_simulator_keeps_its_word():
     many = simulate_rounds(replace(SMALL, density_per_px=0.02, stray_fraction=0), 2)
     share = many.transcripts["errors"].sum() / many.transcripts["errors"].size / SMALL.n_rounds
     assert share == pytest.approx(0.03, abs=0.006)
+
+
+def test_turned_rounds_are_simulated_about_the_middle():
+    """The nuclei of a turned round, laid back by what the truth says, are those of the first."""
+    rounds = simulate_rounds(replace(SMALL, turn_deg=3.0, scale_per_mille=5.0, n_rounds=4), 4)
+    middle = np.array([127.5, 127.5])
+    angles = np.rad2deg(np.arctan2(rounds.turns[:, 1, 0], rounds.turns[:, 0, 0]))
+    assert angles[0] == 0
+    assert 0.5 < np.abs(angles).max() <= 3
+    np.testing.assert_allclose(rounds.seen(middle[None])[0] - middle, rounds.shifts, atol=1e-9)
+    grid = np.stack(np.mgrid[20:236, 20:236], axis=-1).reshape(-1, 2).astype(float)
+    seen = rounds.seen(grid)
+    first = rounds.nuclei[0][20:236, 20:236].ravel()
+    for number in range(4):
+        there = ndimage.map_coordinates(rounds.nuclei[number].astype(float), seen[:, number].T)
+        assert np.corrcoef(first, there)[0, 1] > 0.95
