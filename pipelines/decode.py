@@ -27,7 +27,8 @@ ROUND_COLUMNS = ("image_id", "round", "image")
 TABLE = ("x", "y", "gene", "quality", "wrong_rounds")
 SUMMARY = (
     "image_id", "rounds", "dots", "transcripts", "empty_words", "false_discovery",
-    "largest_shift_px", "largest_residual_px", "lowest_correlation", "shifts_px", "error",
+    "largest_shift_px", "largest_residual_px", "lowest_correlation", "shifts_px",
+    "turns_deg", "scales", "error",
 )  # fmt: skip
 
 
@@ -229,4 +230,6 @@ def _summary(image_id: str, found: Decoded, words: Codebook) -> dict[str, object
         "largest_residual_px": max(a.residual for a in found.alignments),
         "lowest_correlation": min(a.correlation for a in found.alignments),
         "shifts_px": "; ".join(f"{y:.2f} {x:.2f}" for y, x in shifts),
+        "turns_deg": "; ".join(f"{a.turn_deg:.3f}" for a in found.alignments),
+        "scales": "; ".join(f"{a.scale:.4f}" for a in found.alignments),
     }

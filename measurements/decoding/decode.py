@@ -42,15 +42,17 @@ def align_rounds(nuclei: Sequence[NDArray[Any]], limits: AlignmentLimits) -> tup
     """
     found = tuple(align(nuclei[0], picture, limits) for picture in nuclei)
     bad = [
-        f"round {i + 1} (residual shift {a.residual:.2f} px, correlation {a.correlation:.2f})"
+        f"round {i + 1} (residual shift {a.residual:.2f} px, correlation {a.correlation:.2f}, "
+        f"turned by {a.turn_deg:.2f}°, scale {a.scale:.4f})"
         for i, a in enumerate(found)
         if not a.accepted
     ]
     if bad:
         raise MeasurementError(
             f"{', '.join(bad)} cannot be laid upon round 1: at most {limits.residual:g} px and at "
-            f"least {limits.correlation:g} are asked for. Was another field imaged, is it out of "
-            "focus, or turned?"
+            f"least {limits.correlation:g} are asked for, a turn of at most {limits.turn:g}° and a "
+            f"scale within {limits.scale:g} of 1. Was another field imaged, is it out of focus, or "
+            "turned or warped by more?"
         )
     return found
 

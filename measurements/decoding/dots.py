@@ -43,7 +43,7 @@ def find_dots(
     reach = SAME * settings.sigma
     total, seen = np.empty((0, 2)), np.empty(0)
     for picture, alignment in zip(rounds, alignments, strict=True):
-        found = _of_round(picture, settings, reach) - np.array(alignment.shift)
+        found = alignment.laid_back(_of_round(picture, settings, reach))
         known = total / seen[:, None]
         mine = _matched(known, found, reach)
         matched = mine >= 0

@@ -43,7 +43,7 @@ def read_light(
         )
     light = np.empty((len(places), len(rounds), rounds[0].shape[0]))
     for r, (picture, alignment) in enumerate(zip(rounds, alignments, strict=True)):
-        at = (places + np.array(alignment.shift)).T
+        at = alignment.seen(places).T
         for c, channel in enumerate(picture):
             light[:, r, c] = ndimage.map_coordinates(
                 _difference(channel, settings), at, order=1, mode="constant", cval=np.nan

@@ -9,8 +9,8 @@ from scipy.spatial import KDTree
 
 from measurements.decoding.codebook import NONE, Codebook, Limits, false_discovery, read_words
 from measurements.decoding.decode import align_rounds, decode
+from measurements.decoding.registration import STRAIGHT, align
 from measurements.decoding.registration import Limits as AlignmentLimits
-from measurements.decoding.registration import align
 from measurements.decoding.signals import without_bleed
 from measurements.errors import MeasurementError
 from measurements.spots.settings import SpotSettings
@@ -152,7 +152,7 @@ def test_the_simulator_keeps_its_word():
 
 def test_turned_rounds_are_simulated_about_the_middle():
     """The nuclei of a turned round, laid back by what the truth says, are those of the first."""
-    rounds = simulate_rounds(replace(SMALL, turn_deg=3.0, scale_per_mille=5.0, n_rounds=4), 4)
+    rounds = simulate_rounds(replace(SMALL, turn_deg=3.0, scale_per_mille=5.0), 4)
     middle = np.array([127.5, 127.5])
     angles = np.rad2deg(np.arctan2(rounds.turns[:, 1, 0], rounds.turns[:, 0, 0]))
     assert angles[0] == 0
@@ -161,6 +161,26 @@ def test_turned_rounds_are_simulated_about_the_middle():
     grid = np.stack(np.mgrid[20:236, 20:236], axis=-1).reshape(-1, 2).astype(float)
     seen = rounds.seen(grid)
     first = rounds.nuclei[0][20:236, 20:236].ravel()
-    for number in range(4):
+    for number in range(SMALL.n_rounds):
         there = ndimage.map_coordinates(rounds.nuclei[number].astype(float), seen[:, number].T)
         assert np.corrcoef(first, there)[0, 1] > 0.95
+
+
+def test_turned_and_scaled_rounds_are_laid_upon_the_first():
+    """Every corner comes to lie within 0.3 px; by a shift alone some lie 5 px away."""
+    settings = replace(BASE, turn_deg=1.2, scale_per_mille=6.0, density_per_px=1e-4)
+    rounds = simulate_rounds(settings, 12)
+    found = align_rounds(rounds.nuclei, AlignmentLimits())
+    corners = np.array([(10.0, 10.0), (10.0, 501.0), (501.0, 10.0), (501.0, 501.0)])
+    truth = rounds.seen(corners)
+    for number, alignment in enumerate(found):
+        seen = alignment.seen(corners)
+        assert np.hypot(*(seen - truth[:, number]).T).max() < 0.3
+        np.testing.assert_allclose(alignment.laid_back(seen), corners, atol=1e-6)
+    angles = np.rad2deg(np.arctan2(rounds.turns[:, 1, 0], rounds.turns[:, 0, 0]))
+    assert np.abs(angles).max() > 0.6
+    np.testing.assert_allclose([a.turn_deg for a in found], angles, atol=0.05)
+
+
+def test_rounds_that_are_only_shifted_stay_straight(rounds):
+    assert {a.matrix for a in align_rounds(rounds.nuclei, AlignmentLimits())} == {STRAIGHT}
