@@ -94,16 +94,17 @@ class Alignment:
     def seen(self, places: Floats) -> Floats:
         """Where (n, 2) places of the first round lie in this one."""
         if self.matrix == STRAIGHT:
-            return places + np.array(self.shift)
+            return places + np.asarray(self.shift, dtype=np.float64)
         away = (places - self.middle) @ np.array(self.matrix).T
-        return np.asarray(away + self.middle + self.shift)
+        return np.asarray(away + self.middle + self.shift, dtype=np.float64)
 
     def laid_back(self, places: Floats) -> Floats:
         """Where (n, 2) places of this round lie in the first."""
         if self.matrix == STRAIGHT:
-            return places - np.array(self.shift)
+            return places - np.asarray(self.shift, dtype=np.float64)
         away = places - np.array(self.middle) - np.array(self.shift)
-        return np.asarray(away @ np.linalg.inv(np.array(self.matrix)).T + self.middle)
+        back = np.linalg.inv(np.array(self.matrix)).T
+        return np.asarray(away @ back + self.middle, dtype=np.float64)
 
 
 def align(reference: NDArray[Any], moved: NDArray[Any], limits: Limits) -> Alignment:
