@@ -15,7 +15,7 @@ from measurements.foci_smoothing import (
     filled,
     gaussian,
     highest,
-    ratio,
+    in_units,
     scaled,
     step_for,
     thinned,
@@ -155,7 +155,7 @@ def _spread(
     else:
         own = divide(total + prior * usual, counts + prior)
     own_image = members.spread(own, values.shape)
-    relative = ratio(squares, own_image)
+    relative = in_units(squares, own_image)
     area = float(np.prod([2 * max(1, round(half)) + 1 for half in window]))
     near = box(relative, window) * area + np.float32(prior)
     spread: Image = np.sqrt(near / (box(weight, window) * area + np.float32(prior)) * own_image)

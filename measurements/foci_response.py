@@ -28,7 +28,7 @@ from measurements.foci_noise import local_noise
 from measurements.foci_rim import levels_by_depth
 from measurements.foci_scale import Evidence, ImageScale, brightest, darkest, sampled
 from measurements.foci_settings import FociSettings
-from measurements.foci_smoothing import Image, Members, box, gaussian, ratio, scaled
+from measurements.foci_smoothing import Image, Members, box, gaussian, in_units, ratio, scaled
 from measurements.regions import Floats, Regions, divide
 
 # How many SDs of a nucleus's pixels the root's argument stays above 0: the root then does next to
@@ -173,7 +173,7 @@ def _evened(
     if ground is None:
         level, slope = levels_by_depth(levelled, members, index, sigma)
         levelled -= level
-    even = 2 * np.sqrt(np.maximum(1 + ratio(levelled, units), 0)) - 2
+    even = 2 * np.sqrt(np.maximum(1 + in_units(levelled, units), 0)) - 2
     return _Evened(levelled, even, units, slope)
 
 

@@ -89,6 +89,13 @@ def ratio(total: Image, weight: Image) -> Image:
     return result
 
 
+def in_units(image: Image, units: Image) -> Image:
+    """Divide by what is measured in the image's own units, however small; 0 where it is 0."""
+    result = np.zeros_like(image)
+    np.divide(image, units, out=result, where=units > 0)
+    return result
+
+
 def scaled(scales: Scales, factor: float) -> Scales:
     """Multiply every scale."""
     return tuple(scale * factor for scale in scales)

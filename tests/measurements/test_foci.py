@@ -152,8 +152,18 @@ def test_dim_foci_are_found_among_many():
 def test_offset_and_gain_change_no_count():
     picture = image(FOCI, noise=3)
     counts = measured(picture)[0]["foci_count"]
-    for changed in (picture + 1000, 7 * picture):
+    for changed in (picture + 1000, 7 * picture, picture / 65535):
         assert (measured(changed)[0]["foci_count"] == counts).all()
+
+
+@pytest.mark.parametrize("gain", [1 / 65535, 1e4])
+def test_noise_is_in_units_of_the_image(gain):
+    """A float image in 0..1 has the foci of the same image in grey values."""
+    picture = image(FOCI, noise=15).astype(np.float32)
+    settings = FociSettings(threshold=3.0)
+    one = find_foci(picture, Regions.of(nuclei()), settings)
+    other = find_foci(np.float32(gain) * picture, Regions.of(nuclei()), settings)
+    np.testing.assert_allclose(other.height, one.height, rtol=1e-3)
 
 
 def test_eight_bits_are_not_wrapped():
