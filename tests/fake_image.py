@@ -4,10 +4,12 @@ import time
 
 from pipelines.run.task import ImageOutcome, ImageTask
 
-WORK_S = 0.1
+# The column of the sample that says how long, in seconds.
+SECONDS = "seconds"
 
 
 def fake_work(task: ImageTask) -> ImageOutcome:
-    """An image that takes a tenth of a second and no processor."""
-    time.sleep(WORK_S)
-    return ImageOutcome(task.row.image_id, "measured", 0, WORK_S)
+    """An image that takes as long as its row says and no processor."""
+    seconds = float(str(task.row.sample[SECONDS]))
+    time.sleep(seconds)
+    return ImageOutcome(task.row.image_id, "measured", 0, seconds)

@@ -1,6 +1,5 @@
 """RNA spots of one image: found here, counted once all images say what one molecule's light is."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,7 +26,6 @@ from measurements.spots.columns import (
     SPOT_Y,
 )
 from measurements.spots.detection import Cutout, find_spots, is_autofluorescent
-from measurements.spots.faint import DENSITY, without_faint
 from measurements.spots.settings import SpotSettings
 from measurements.spots.settings import UnusedChannel as Rule
 from pipelines.field.labels import Labels
@@ -72,10 +70,7 @@ def measure_spots_part(
     if not asked_for:
         return None
     known = {} if cutouts is None else cutouts
-    found = [
-        _of_channel(each, planes, labels, pixel_size_um, known, _least_contrast(each, study))
-        for each in asked_for
-    ]
+    found = [_of_channel(each, planes, labels, pixel_size_um, known) for each in asked_for]
     tables = [part.spots for part in found]
     below = {column: np.concatenate([t[column] for t in tables]) for column in tables[0]}
     summary = {name: value for part in found for name, value in part.summary.items()}
@@ -103,24 +98,15 @@ def plane_key(settings: Spots, *, unused: bool = False) -> str:
     return f"{settings.channel}/unused" if unused else settings.channel
 
 
-def _least_contrast(settings: Spots, study: Study) -> float:
-    """Contrast under which nothing is a spot: grey values have a scale of their own in stains."""
-    if settings.least_contrast is not None:
-        return settings.least_contrast
-    return DENSITY if settings.channel in study.stains else -math.inf
-
-
 def _of_channel(
     settings: Spots,
     planes: Mapping[str, Grey],
     labels: Labels,
     pixel_size_um: float | None,
     cutouts: Mapping[str, Cutout],
-    least: float,
 ) -> SpotsPart:
     how = spot_settings(settings, pixel_size_um)
-    found = find_spots(planes[settings.channel], how, cutouts.get(plane_key(settings)))
-    spots = without_faint(found, least)
+    spots = find_spots(planes[settings.channel], how, cutouts.get(plane_key(settings)))
     rejected = np.zeros(spots.height.size, dtype=bool)
     if settings.unused is not None:
         rejected = is_autofluorescent(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.stains import stain_plane
 from pipelines.errors import ImageError, MismatchError
 from pipelines.images.header import inspect
 from pipelines.images.info import ImageInfo
@@ -105,6 +104,9 @@ class Field:
 
     def stain(self, name: str, rgb: NDArray[Any]) -> NDArray[np.float32]:
         """Density (y, x) of a stain in pixels (y, x, 3) of the picture."""
+        # Only pictures with stains need it, and what it imports takes half a second.
+        from measurements.stains import stain_plane
+
         return stain_plane(rgb, np.array(self.stains[name]))
 
     def levels(self, channel: str) -> list[Array]:

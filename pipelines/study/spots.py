@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipelines.study.base import ChannelName, Lengths, NonNegative, Positive, Settings
+from pipelines.study.base import ChannelName, Lengths, Positive, Settings
 
 Bounds = Annotated[tuple[Positive, ...], Field(min_length=1, max_length=20)]
 
@@ -34,10 +34,6 @@ class Spots(Lengths):
     """The same in px."""
     threshold: Positive | None = None
     """Noise SDs that a spot stands out by; without it, told from the heights in each image."""
-    least_contrast: NonNegative | None = None
-    """Grey value at a spot's peak over the level around, under which it is none: where JPEG or
-    texture looks like faint spots. Without it, 0.06 of stains, whose values are optical densities,
-    and none of fluorescence."""
     unused: UnusedChannel | None = None
     """Channel in which autofluorescence is told; without it none is rejected."""
     single: Positive | None = None

@@ -23,7 +23,6 @@ from skimage.data import immunohistochemistry
 from skimage.feature import blob_log
 
 from measurements.spots.detection import Spots, find_spots, is_autofluorescent
-from measurements.spots.faint import DENSITY, without_faint
 from measurements.spots.molecules import count_molecules, single_intensity
 from measurements.spots.settings import SpotSettings, UnusedChannel
 from measurements.stains import KNOWN_STAINS, stain_plane, stain_weights
@@ -80,7 +79,7 @@ def plane(simulated: Simulated, name: str, *others: str) -> NDArray[np.float32]:
 
 
 def spots_of(simulated: Simulated, chromogen: str = "dab") -> Spots:
-    return without_faint(find_spots(plane(simulated, chromogen, "haematoxylin"), SETTINGS), DENSITY)
+    return find_spots(plane(simulated, chromogen, "haematoxylin"), SETTINGS)
 
 
 def f1(pairs: list[tuple[Places, Places]]) -> float:
@@ -237,7 +236,7 @@ def _beside_pigment(simulated: Simulated, chromogen: str, *, third: bool) -> Pla
     red, blue = KNOWN_STAINS[chromogen], KNOWN_STAINS["haematoxylin"]
     dots = stain_plane(rgb, stain_weights(red, blue, LIPOFUSCIN))
     unused = stain_plane(rgb, stain_weights(LIPOFUSCIN, blue, red))
-    spots = without_faint(find_spots(dots, SETTINGS), DENSITY)
+    spots = find_spots(dots, SETTINGS)
     rejected = is_autofluorescent(spots, unused, SETTINGS, UnusedChannel(ratio=1.0))
     return spots.places[~rejected]
 

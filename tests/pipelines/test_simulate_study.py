@@ -79,7 +79,9 @@ def test_stacks_keep_their_planes(tmp_path):
 
 
 def test_unknown_assays_negative_seeds_and_full_folders_are_refused(foci_study, tmp_path):
-    with pytest.raises(StudyError, match="beta_gal, foci, reporters, rna, tissue, lobule, hybiss"):
+    with pytest.raises(
+        StudyError, match="beta_gal, foci, reporters, rna, rna_brightfield, tissue, lobule, hybiss"
+    ):
         write_study("fishing", tmp_path, 0)
     with pytest.raises(StudyError, match="-1"):
         write_study("foci", tmp_path, -1)
