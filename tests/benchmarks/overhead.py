@@ -67,7 +67,7 @@ Run = Callable[[Sequence[ImageTask], argparse.Namespace], Iterable[ImageOutcome]
 
 
 def _measured(run: Run, tasks: Sequence[ImageTask], arguments: argparse.Namespace) -> dict:
-    few = tasks[: 2 * arguments.workers]
+    few = tasks[: arguments.workers * arguments.images_per_task]  # a chunk each
     list(run(few, arguments))  # imports, servers and clusters start
     start = time.perf_counter()
     done = len(list(run(few, arguments)))
