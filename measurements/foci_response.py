@@ -98,9 +98,10 @@ def band_pass(
     values *= found.unit
     noise, evidence = local_noise(values, index, len(nuclei), sigmas, settings, scale)
     gain = _gain(settings, sigmas)
-    rim = gain * UNSURE * np.sqrt(_blurred(found.slope**2, sigmas, settings))
-    least = gain * _least_noise(image.dtype, scale.brightest)
-    noise = np.maximum(np.hypot(noise, rim), least) * mask
+    if found.slope is not None:
+        unsure = np.sqrt(_blurred(found.slope**2, sigmas, settings))
+        noise = np.hypot(noise, gain * UNSURE * unsure)
+    noise = np.maximum(noise, gain * _least_noise(image.dtype, scale.brightest)) * mask
     origin = (0,) * (image.ndim - len(nuclei.origin)) + nuclei.origin
     return Response(found.levelled, values, noise, index, members, bright, evidence, origin)
 
@@ -138,13 +139,13 @@ class _Evened:
         even: their root 2 sqrt(1 + levelled / unit) - 2.
         unit: on each nucleus's pixels its mean brightness above the darkest part of the image, in
             grey values. A small change of the root times the unit is the change in grey values.
-        slope: steepness of the levels taken off, grey values per px of depth.
+        slope: steepness of the levels taken off, grey values per px of depth; None without rims.
     """
 
     levelled: Image
     even: Image
     unit: Image
-    slope: Image
+    slope: Image | None
 
 
 def _evened(
@@ -169,7 +170,7 @@ def _evened(
         sd = np.full(members.n, ground.sd)
     unit = np.maximum(np.maximum(mean - scale.dark, ROOT_MARGIN * sd), np.finfo(np.float32).tiny)
     units = members.spread(unit, shape)
-    slope = np.zeros_like(levelled)
+    slope = None
     if ground is None:
         level, slope = levels_by_depth(levelled, members, index, sigma)
         levelled -= level

@@ -142,9 +142,15 @@ def simulate_rna(settings: RnaSettings, seed: int) -> Simulated:
 
 def spot_sigma_px(settings: RnaSettings) -> float:
     """SD of the image of a molecule in focus, px."""
-    own = settings.molecules.fwhm_um / (2 * np.sqrt(2 * np.log(2)))
-    blur = psf_sigma_um(settings.optics, RNA_NM)
-    return float(np.hypot(own, blur) / settings.scene.pixel_size_um)
+    return sigma_in_focus_px(settings.molecules, settings.optics, RNA_NM, settings.scene)
+
+
+def sigma_in_focus_px(
+    molecules: MoleculeSettings, optics: Optics, nm: float, scene: Field
+) -> float:
+    """SD of the image of a molecule in focus in light of a wavelength, px."""
+    own = molecules.fwhm_um / (2 * np.sqrt(2 * np.log(2)))
+    return float(np.hypot(own, psf_sigma_um(optics, nm)) / scene.pixel_size_um)
 
 
 def _unit_light(molecules: Points, plain: FloatArray, settings: RnaSettings) -> float:
@@ -203,9 +209,32 @@ def _molecules_table(
 ) -> Table:
     size = settings.scene.pixel_size_um
     sigma = imaged_sigmas_px(molecules, settings.optics, RNA_NM, size)
+    found = [_spread_at(background, y, x, settings) for y, x in places(molecules)]
+    spread = np.array(found, dtype=np.float64)
+    table = molecules_table(molecules, (nuclei, cells), sigma, unit, spread)
+    peak = np.asarray(table["peak"], dtype=np.float64)
+    return {**table, "peak": peak / settings.camera.electrons_per_dn}
+
+
+def molecules_table(
+    molecules: Points,
+    labels: tuple[NDArray[np.uint32], NDArray[np.uint32]],
+    sigma: FloatArray,
+    unit: float,
+    spread: FloatArray,
+) -> Table:
+    """Truth of every molecule.
+
+    Args:
+        molecules: where they lie.
+        labels: nuclei and cells.
+        sigma: SD of each one's image, px.
+        unit: light or density times pixels of a median molecule.
+        spread: SD of background and noise around each, in the unit of the peak.
+    """
+    nuclei, cells = labels
     middle = np.array([pixel_gaussian(np.zeros(1), float(s))[0] ** 2 for s in sigma])
     peak = molecules.light * unit * middle
-    spread = np.array([_spread_at(background, y, x, settings) for y, x in places(molecules)])
     return {
         "y": molecules.y,
         "x": molecules.x,
@@ -213,7 +242,7 @@ def _molecules_table(
         "in_nucleus": label_at(molecules, nuclei) > 0,
         "cluster": molecules.cluster,
         "light": molecules.light,
-        "peak": peak / settings.camera.electrons_per_dn,
+        "peak": peak,
         "sigma_px": sigma,
-        "snr": peak / spread if molecules.y.size else peak,
+        "snr": peak / spread,
     }

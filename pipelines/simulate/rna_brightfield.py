@@ -9,7 +9,6 @@ nearly as brown as DAB; and the file went through JPEG, which keeps half of the 
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipelines.simulate.cells import CellShape, spread_cells
@@ -28,11 +27,17 @@ from pipelines.simulate.nuclei import NucleiSettings, nuclei_table, place_nuclei
 from pipelines.simulate.optics import Optics, illumination, psf_sigma_um
 from pipelines.simulate.photograph import ColourCamera, photograph, white_electrons
 from pipelines.simulate.randomness import FloatArray, log_normal, part_rng, smooth_noise
-from pipelines.simulate.rna import SURROUNDINGS_UM, cells_table, label_at, places
+from pipelines.simulate.rna import (
+    SURROUNDINGS_UM,
+    cells_table,
+    label_at,
+    molecules_table,
+    places,
+    sigma_in_focus_px,
+)
 from pipelines.simulate.scene import (
     Field,
     Simulated,
-    Table,
     cytoplasm_light,
     scatter_debris,
     spread_light,
@@ -162,6 +167,7 @@ def simulate_rna_brightfield(settings: RnaBrightfieldSettings, seed: int) -> Sim
     densities["chromogen"] = densities["chromogen"] + unit * _deposited(molecules, settings)
     densities["pigment"] = unit * _deposited(pigment, settings)
     light = _transmitted(densities, colours, settings)
+    sigma = imaged_sigmas_px(molecules, settings.optics, GREEN_NM, scene.pixel_size_um)
     return Simulated(
         channels={"rgb": photograph(light, scene, settings.camera, seed)},
         pixel_size_um=scene.pixel_size_um,
@@ -169,7 +175,7 @@ def simulate_rna_brightfield(settings: RnaBrightfieldSettings, seed: int) -> Sim
         truth={
             "nuclei": nuclei_table(nuclei, labels, scene.pixel_size_um),
             "cells": cells_table(molecules, pigment, labels, cells),
-            "molecules": _molecules_table(molecules, (labels, cells), spread, unit, settings),
+            "molecules": molecules_table(molecules, (labels, cells), sigma, unit, spread),
             "pigment": {
                 "y": pigment.y, "x": pigment.x, "cell": label_at(pigment, cells),
                 "light": pigment.light,
@@ -183,9 +189,7 @@ def simulate_rna_brightfield(settings: RnaBrightfieldSettings, seed: int) -> Sim
 
 def dot_sigma_px(settings: RnaBrightfieldSettings) -> float:
     """SD of the image of a dot in focus, px."""
-    own = settings.molecules.fwhm_um / (2 * np.sqrt(2 * np.log(2)))
-    blur = psf_sigma_um(settings.optics, GREEN_NM)
-    return float(np.hypot(own, blur) / settings.scene.pixel_size_um)
+    return sigma_in_focus_px(settings.molecules, settings.optics, GREEN_NM, settings.scene)
 
 
 def _colours(settings: RnaBrightfieldSettings, seed: int) -> dict[str, FloatArray]:
@@ -262,27 +266,3 @@ def _deposited(points: Points, settings: RnaBrightfieldSettings) -> FloatArray:
     blur = psf_sigma_um(settings.optics, GREEN_NM) / size
     imaged = imaged_sigmas_px(points, settings.optics, GREEN_NM, size)
     return stamp_points(points, np.sqrt(imaged**2 - blur**2), settings.scene)
-
-
-def _molecules_table(
-    molecules: Points,
-    labels: tuple[NDArray[np.uint32], NDArray[np.uint32]],
-    spread: FloatArray,
-    unit: float,
-    settings: RnaBrightfieldSettings,
-) -> Table:
-    nuclei, cells = labels
-    sigma = imaged_sigmas_px(molecules, settings.optics, GREEN_NM, settings.scene.pixel_size_um)
-    middle = np.array([pixel_gaussian(np.zeros(1), float(s))[0] ** 2 for s in sigma])
-    peak = molecules.light * unit * middle
-    return {
-        "y": molecules.y,
-        "x": molecules.x,
-        "cell": label_at(molecules, cells),
-        "in_nucleus": label_at(molecules, nuclei) > 0,
-        "cluster": molecules.cluster,
-        "light": molecules.light,
-        "peak": peak,
-        "sigma_px": sigma,
-        "snr": peak / spread,
-    }
