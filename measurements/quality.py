@@ -150,7 +150,7 @@ def measure_cell_quality(
         background: the channel's background for each nucleus.
         limits: thresholds of the flags.
     """
-    gradient = ndimage.gaussian_gradient_magnitude(image.astype(np.float64), 1.0)
+    gradient = ndimage.gaussian_gradient_magnitude(image.astype(np.float32), 1.0)
     steepest = nuclei.quantiles(nuclei.read(gradient), (0.95,))[0]
     brightness = nuclei.median(nuclei.read(image)) - background
     steepness = divide(steepest, brightness)

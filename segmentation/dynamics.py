@@ -69,16 +69,21 @@ def masks_of(
     foreground = logit > cellprob_threshold
     if not foreground.any():
         return np.zeros(logit.shape, np.uint32)
-    ends = follow(np.where(foreground, flows / FLOW_SCALE, 0), foreground, steps, device)
-    labels = np.zeros(logit.shape, np.uint32)
-    labels[foreground] = gather(ends, logit.shape)
+    ends = follow(_steps(flows, foreground), foreground, steps, device)
+    objects = gather(ends, logit.shape)
     largest = _LARGEST_SHARE * logit.size if max_size_px is None else max_size_px
-    areas = np.bincount(labels.ravel())
-    labels = without(labels, areas > largest)
+    labels = np.zeros(logit.shape, np.uint32)
+    labels[foreground] = without(objects, np.bincount(objects) > largest)
     if flow_threshold > 0:
-        errors = flow_errors(labels, flows / FLOW_SCALE, device)
+        errors = flow_errors(labels, flows, device, FLOW_SCALE)
         labels = without(labels, errors > flow_threshold)
     return in_raster_order(filled(labels, min_size_px))
+
+
+def _steps(flows: NDArray[np.float32], foreground: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Flows in pixels a step, 0 outside the foreground."""
+    steps = np.zeros(flows.shape, np.float32)
+    return np.divide(flows, FLOW_SCALE, out=steps, where=foreground)
 
 
 def gather(ends: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.uint32]:

@@ -44,25 +44,31 @@ class _Objects:
 
 
 def flow_errors(
-    labels: NDArray[np.unsignedinteger], flows: NDArray[np.float32], device: str = "cpu"
+    labels: NDArray[np.unsignedinteger],
+    flows: NDArray[np.float32],
+    device: str = "cpu",
+    unit: float = 1.0,
 ) -> NDArray[np.float64]:
     """Compare predicted flows with those of the outlines.
 
     Args:
         labels: (y, x), 0 background.
-        flows: (2, y, x) in y and x, of length 1.
+        flows: (2, y, x) in y and x, of length `unit`.
         device: torch's name of where to compute.
+        unit: length of a flow.
 
     Returns:
         (largest id + 1,) mean over the pixels of each object of the squared length of the
         difference: 0 for the same flows, 2 for flows at right angles. 0 for ids without a pixel,
         the background's among them.
     """
-    difference = (flows_of_outlines(labels, device) - flows) ** 2
-    owner = labels.ravel()
-    area = np.bincount(owner)
-    sums = np.bincount(owner, (difference[0] + difference[1]).ravel())
-    sums[0] = 0
+    outlines = flows_of_outlines(labels, device)
+    # In the objects alone: copies of the whole image would decide how much memory a block needs.
+    within = labels > 0
+    owner = labels[within]
+    y, x = ((outlines[axis][within] - flows[axis][within] / unit) ** 2 for axis in (0, 1))
+    n = int(labels.max(initial=0)) + 1
+    area, sums = np.bincount(owner, minlength=n), np.bincount(owner, y + x, minlength=n)
     errors: NDArray[np.float64] = sums / np.maximum(area, 1)
     return errors
 

@@ -51,13 +51,16 @@ def follow(
         raise ValueError("The network's flows are not finite: its weights or the image are broken.")
     frame = [1 << (side - 1).bit_length() for side in foreground.shape]
     field = torch.zeros((2, *frame), device=device)
-    field[:, : foreground.shape[0], : foreground.shape[1]] = torch.from_numpy(flows[::-1].copy())
     # From here on x before y, and in the unit of grid_sample: -1 and 1 are the frame's edges.
     frame.reverse()
+    for whole, flow, side in zip(field, flows[::-1], frame, strict=True):
+        # What the image leaves of the frame stays untouched, and so takes no memory.
+        part = whole[: foreground.shape[0], : foreground.shape[1]]
+        part.copy_(torch.from_numpy(flow)).mul_(2 / side)
+    del flows, flow  # What the caller does not need any more gives its memory back.
     starts = np.stack(np.nonzero(foreground)[::-1]).astype(np.float32)
     places = torch.from_numpy(starts).to(device)
     for axis, side in enumerate(frame):
-        field[axis] *= 2 / side
         places[axis] = (places[axis] + 0.5) * (2 / side) - 1
     own = torch.arange(places.shape[1], device=device)
     for first, last in pairwise([0, *(int(share * steps) for share in _MEETINGS), steps]):

@@ -7,11 +7,13 @@ worker four times.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pipelines.errors import ImageError, StudyError
+from pipelines.run.workers import warm_up
 from pipelines.study.compute import Cluster, Compute
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ def connect(compute: Compute, workers: int) -> "Iterator[Client]":
     dask.config.set({"distributed.admin.tick.limit": "10m"})
     try:
         if compute.scheduler is None:
-            client = Client(_local(compute, workers))
+            client = _local(compute, workers)
         elif isinstance(compute.scheduler, Cluster):
             client = Client(_started(compute.scheduler))
         elif os.path.exists(compute.scheduler):
@@ -133,18 +135,31 @@ def connect(compute: Compute, workers: int) -> "Iterator[Client]":
             cluster.close()
 
 
-def _local(compute: Compute, workers: int) -> Any:  # noqa: ANN401  distributed is untyped
+def _local(compute: Compute, workers: int) -> "Client":
+    import dask
     from dask.utils import parse_bytes
-    from distributed import LocalCluster
+    from distributed import Client, LocalCluster
 
     limit = "auto" if compute.memory is None else parse_bytes(compute.memory) // workers
-    return LocalCluster(
+    forked = sys.platform == "linux"
+    if forked:
+        # From the server that has the engine imported: a worker starts at once, and what was
+        # imported is there once, not in every worker.
+        warm_up()
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         memory_limit=limit,
         dashboard_address="localhost:0",
         silence_logs="CRITICAL",
     )
+    client = Client(cluster)
+    if forked:
+        from pipelines.slide.forked import AsIfStarted
+
+        client.register_plugin(AsIfStarted())
+    return client
 
 
 def _started(settings: Cluster) -> Any:  # noqa: ANN401  any Dask cluster
