@@ -69,7 +69,7 @@ def test_work_is_handed_out_a_few_items_ahead(monkeypatch):
 
     monkeypatch.setattr(
         "pipelines.slide.cluster._local",
-        lambda *_: distributed.LocalCluster(
+        lambda *_: distributed.Client(
             n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
         ),
     )
