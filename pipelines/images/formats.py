@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -78,11 +79,19 @@ VENDORS = (
         "oib",
         "oiffile",
     ),
+    Format(
+        "Olympus OIR",
+        (".oir",),
+        (b"OLYMPUSRAWFORMAT",),
+        "pipelines.images.vendor.oir",
+        "oir",
+        "openreadout",
+    ),
     Format("Olympus VSI", (".vsi",), _TIFF, "pipelines.images.vendor.vsi", "vsi", "slideio"),
 )
 """Read by packages that are extras of senescope; docs/formats.md says why by these."""
 
-UNREAD = {".oir", ".mrxs", ".ims", ".zvi", ".lsm5", ".sld", ".stk"}
+UNREAD = {".mrxs", ".ims", ".zvi", ".lsm5", ".sld", ".stk"}
 """Endings of formats that are known and not read."""
 
 
@@ -120,7 +129,10 @@ def reader_for(path: Path, found: Format) -> Reader:
 
 
 def companions(path: Path) -> list[Path]:
-    """Files of pixels that belong to a file of settings (OIF, VSI), in a fixed order."""
+    """Files of pixels that belong to a file (OIF, VSI, a large OIR), in a fixed order."""
+    if path.suffix.lower() == ".oir":
+        following = (path.with_name(f"{path.stem}_{number:05}") for number in count(1))
+        return list(takewhile(Path.is_file, following))
     folders = {".oif": f"{path.name}.files", ".vsi": f"_{path.stem}_"}
     name = folders.get(path.suffix.lower())
     if name is None or not (path.parent / name).is_dir():

@@ -139,5 +139,5 @@ def _not_an_image(path: Path) -> str:
         )
     return (
         f"{path}: not an image that can be read; TIFF, OME-TIFF, OME-Zarr, PNG, JPEG, BMP, or a "
-        "microscope's CZI, ND2, LIF, OIB, OIF or VSI, is expected"
+        "microscope's CZI, ND2, LIF, OIB, OIF, OIR or VSI, is expected"
     )

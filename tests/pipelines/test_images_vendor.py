@@ -13,6 +13,7 @@ from pipelines.errors import ImageError, MismatchError
 from pipelines.images import formats, inspect, open_field, scene_names
 from pipelines.images.source import Source
 from tests import vendor_files as files
+from tests.oir_files import write_oir
 
 RNG = np.random.default_rng(5)
 PIXELS = RNG.integers(0, 4000, (2, 2, 3, 2, 48, 64)).astype(np.uint16)
@@ -25,6 +26,7 @@ WRITERS = {
     "nd2": (files.write_nd2, "nd2", ("well 0", "well 1"), 60.0),
     "lif": (files.write_lif, "liffile", ("well 0", "well 1"), 60.0),
     "oif": (files.write_oif, "oiffile", (), None),
+    "oir": (write_oir, "openreadout", (), 60.0),
     "zarr": (files.write_plate, "zarr", ("A/1/0", "B/2/0"), 60.0),
 }
 
@@ -97,14 +99,14 @@ def test_scene_and_time_must_be_chosen_and_be_there(tmp_path, ending):
         read(path, 0, z="max", scene=2, time=0)
 
 
-@pytest.mark.parametrize("ending", ["czi", "nd2", "lif"])
+@pytest.mark.parametrize("ending", ["czi", "nd2", "lif", "oir"])
 def test_a_file_cut_short_is_an_error_that_names_it(tmp_path, ending):
     path = write(tmp_path, ending)
     whole = path.read_bytes()
     for share in (0.3, 0.9):
         path.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(ImageError, match="a." + ending):
-            read(path, 0, z="max", scene=1, time=1)
+            read(path, 0, z="max", scene=len(WRITERS[ending][2][1:]), time=1)
 
 
 def test_tiles_of_a_czi_are_put_together(tmp_path):
@@ -207,6 +209,39 @@ def test_planes_that_an_oif_lacks_are_not_read_as_black(tmp_path):
     path = write(tmp_path, "oif")
     next((tmp_path / "a.oif.files").glob("*C002Z002T002*")).unlink()
     with pytest.raises(ImageError, match="11 planes were found where T=2, C=3, Z=2 need 12"):
+        inspect(path)
+
+
+def test_an_oir_goes_on_in_files_without_an_ending(tmp_path):
+    whole, split = tmp_path / "whole", tmp_path / "split"
+    for folder in (whole, split):
+        folder.mkdir()
+    write(whole, "oir")
+    path = write(split, "oir", rest_from=3)
+    [rest] = formats.companions(path)
+    assert (rest.name, formats.companions(whole / "a.oir")) == ("a_00001", [])
+    assert (read(path, 2, z="max", time=1) == PIXELS[0, 1, 2].max(axis=0)).all()
+    rest.unlink()
+    with pytest.raises(ImageError, match=r"12 planes expected.*9 are stored.*a_00001 is missing"):
+        inspect(path)
+
+
+def test_a_sweep_of_an_oir_gives_a_channel_a_wavelength(tmp_path):
+    path = write(tmp_path, "oir", PIXELS[:1, :1], wavelengths=(500, 510))
+    info = inspect(path)
+    names = tuple(f"CH{c} {nm} nm" for c in (1, 2, 3) for nm in (500, 510))
+    assert (info.axes, info.channel_names) == ("CYX", names)
+    assert (read(path, "CH2 510 nm", z="none") == PIXELS[0, 0, 1, 1]).all()
+
+
+def test_channels_of_an_oir_of_one_dye_are_told_by_their_detectors(tmp_path):
+    path = write(tmp_path, "oir", names=("GFP", "DAPI", "GFP"))
+    assert inspect(path).channel_names == ("CH1", "CH2", "CH3")
+
+
+def test_the_map_of_an_oir_tiling_has_no_planes(tmp_path):
+    path = write(tmp_path, "oir", PIXELS[:1, :0])
+    with pytest.raises(ImageError, match=r"holds no planes.*map of a tiled acquisition"):
         inspect(path)
 
 
