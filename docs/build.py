@@ -141,7 +141,7 @@ def _cell(text: str) -> str:
 def _commands() -> str:
     import typer
 
-    from pipelines.cli import app
+    from flows.cli import app
 
     lines = ["# Commands", "", "`senescope COMMAND --help` says the same in the terminal.", ""]
     for name, command in sorted(typer.main.get_command(app).commands.items()):

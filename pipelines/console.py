@@ -33,6 +33,7 @@ from pipelines.study.check import Checked
 from pipelines.study.compute import Compute
 from pipelines.study.model import load_study
 from pipelines.watch.sweep import sweep
+from pipelines.words import counted
 
 if TYPE_CHECKING:
     from pipelines.segment_files import Which
@@ -88,15 +89,18 @@ def print_check(checked: Checked) -> None:
     console = Console()
     _print_problems(console, checked)
     study, rows = checked.study, checked.samples.rows
-    controls = f" and {len(checked.controls.rows)} control images" if checked.controls.rows else ""
+    n_controls = len(checked.controls.rows)
+    controls = f" and {counted(n_controls, 'control image')}" if n_controls else ""
     measured = ", ".join(m.type for m in study.measurements)
     models = ", ".join(f"{s.model} on {s.channel}" for _, s in study.cellpose_settings())
     errors = sum(p.level == "error" for p in checked.problems)
     console.print(
-        f"{escape(study.study)}: {len(rows)} images{controls}, {len(study.channels)} channels; "
+        f"{escape(study.study)}: {counted(len(rows), 'image')}{controls}, "
+        f"{counted(len(study.channels), 'channel')}; "
         f"segmented with {escape(models)}; measured: {measured}."
     )
-    verdict = f"{errors} errors: nothing would run." if errors else "Nothing stands in the way."
+    wrong = f"{counted(errors, 'error')}: nothing would run."
+    verdict = wrong if errors else "Nothing stands in the way."
     console.print(verdict, style="bold red" if errors else "green")
 
 
@@ -106,14 +110,15 @@ def print_summary(console: Console, summary: RunSummary) -> None:
         console.print(escape(text), style=LEVEL_STYLE["warning"], highlight=False, soft_wrap=True)
     kept = f" ({summary.kept} untouched from before)" if summary.kept else ""
     console.print(
-        f"{summary.n_images} images{kept}, {summary.n_cells:,} cells in "
+        f"{counted(summary.n_images, 'image')}{kept}, {counted(summary.n_cells, 'cell')} in "
         f"{escape(str(summary.output / 'tables'))}",
         highlight=False,
         soft_wrap=True,
     )
     if summary.n_failed:
+        failed = counted(summary.n_failed, "image")
         console.print(
-            f"{summary.n_failed} images failed: see {escape(str(summary.output / 'failures.csv'))}",
+            f"{failed} failed: see {escape(str(summary.output / 'failures.csv'))}",
             style="bold red",
             highlight=False,
             soft_wrap=True,
@@ -140,7 +145,8 @@ def segment_with_progress(
             if outcome.error is not None:
                 console.print(f"{escape(str(outcome.image))}: {escape(outcome.error)}", style="red")
             progress.update(bar, advance=1, cells=cells)
-    console.print(f"{len(images) - failed} of {len(images)} images, {cells:,} objects: {output}")
+    done = f"{len(images) - failed} of {counted(len(images), 'image')}"
+    console.print(f"{done}, {counted(cells, 'object')}: {output}")
     return failed
 
 

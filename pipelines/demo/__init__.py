@@ -12,6 +12,7 @@ from pipelines.console import run_with_progress
 from pipelines.report import build_report
 from pipelines.run.layout import Layout
 from pipelines.run.steps import RunSummary
+from pipelines.words import counted
 
 REAL = ("nuclei", "h2ax", "translocation")
 SIMULATED = {"beta_gal": "SA-β-Gal", "reporters": "mCherry, GFP and p21"}
@@ -66,9 +67,10 @@ def _say_what_there_is(console: Console, summaries: list[RunSummary], report: Pa
     for summary in summaries:
         cells = Layout(summary.output).cells
         columns = len(pq.read_schema(cells).names) if cells.is_file() else 0
+        n_cells, n_images = counted(summary.n_cells, "cell"), counted(summary.n_images, "image")
         console.print(
-            f"{escape(str(cells))}: {summary.n_cells:,} cells of {summary.n_images} images, "
-            f"{columns} columns; what each means is in columns.csv beside it",
+            f"{escape(str(cells))}: {n_cells} of {n_images}, {counted(columns, 'column')}; what "
+            "each means is in columns.csv beside it",
             highlight=False,
             soft_wrap=True,
         )

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from pipelines.overlay.legend import Color, Entry, Strip, font
+from pipelines.words import counted
 
 Picture = NDArray[np.uint8]
 Labels = NDArray[np.integer]
@@ -103,10 +104,10 @@ def outline_entries(
 ) -> list[Entry]:
     """Legend entries of the outlines with their numbers, one for each marker."""
     n_nuclei = int(np.count_nonzero(np.unique(nuclei)))
-    entries = [Entry("outline", ink.nucleus, plural(n_nuclei, "nucleus", "nuclei"))]
+    entries = [Entry("outline", ink.nucleus, counted(n_nuclei, "nucleus", "nuclei"))]
     if cells is not None:
         n_cells = int(np.count_nonzero(np.unique(cells)))
-        entries.append(Entry("outline", ink.cell, plural(n_cells, "cell", "cells")))
+        entries.append(Entry("outline", ink.cell, counted(n_cells, "cell")))
     several = len(positive or {}) > 1
     if several:
         count = positive_for_any(positive).size
@@ -116,8 +117,3 @@ def outline_entries(
         text = f"{number} = {marker}, {count_text}" if several else f"{marker}: {count_text}"
         entries.append(Entry("none" if several else "outline", ink.positive, text))
     return entries
-
-
-def plural(count: int, one: str, many: str) -> str:
-    """A number with its noun, such as ``1 cell``."""
-    return f"{count:,} {one if count == 1 else many}"

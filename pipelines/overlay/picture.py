@@ -22,9 +22,9 @@ from pipelines.overlay.outlines import (
     draw_nuclei,
     number_markers,
     outline_entries,
-    plural,
     positive_for_any,
 )
+from pipelines.words import counted
 
 Plane = NDArray[np.generic]
 KEY = "senescope"
@@ -102,7 +102,7 @@ def draw_overlay(
     draw_scale_bar(canvas, scale, pixel_size_um, strip)
     entries += outline_entries(nuclei, cells, positive, ink)
     if foci is not None:
-        entries.append(Entry("ring", ink.focus, plural(len(points), "focus", "foci")))
+        entries.append(Entry("ring", ink.focus, counted(len(points), "focus", "foci")))
     return with_legend(canvas, title, entries, strip)
 
 

@@ -7,11 +7,9 @@ allowed by its hash.
 
 import base64
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -20,6 +18,7 @@ from pipelines.errors import SenescopeError
 from pipelines.report.bleed_through import bleed_through_table
 from pipelines.report.comparisons import result_sentences, statistics_table
 from pipelines.report.data import RunData, read_run, readable
+from pipelines.report.facts import facts_of, indented, texts_of
 from pipelines.report.figure_files import write_figures
 from pipelines.report.flags import cell_flags_table, excluded_cells
 from pipelines.report.gallery import Gallery, gallery
@@ -32,7 +31,6 @@ from pipelines.report.spread import spread_figures
 from pipelines.report.tables import (
     Table,
     failures_table,
-    format_number,
     glossary_table,
     groups_table,
     marks,
@@ -47,21 +45,10 @@ from pipelines.report.together import together_figure
 from pipelines.report.zones import zone_figures, zones_table
 from pipelines.run.layout import Layout
 from pipelines.tables import write_text
+from pipelines.words import counted
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_MARKS = 12
-SHOWN_APART = {
-    "study",
-    "settings",
-    "gates",
-    "warnings",
-    "versions",
-    "model",
-    "models",
-    "machine",
-    "images",
-    "inputs",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +192,7 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         pairs=pairs_table(run),
         bleed_through=bleed_through_table(run),
         quality=quality_table(run),
-        run_warnings=_texts(run.provenance.get("warnings")),
+        run_warnings=texts_of(run.provenance.get("warnings")),
         flags=marks(run, "flags")[:MAX_MARKS],
         warnings=marks(run, "warnings")[:MAX_MARKS],
         scores=scores(run),
@@ -221,9 +208,9 @@ def _view(run: RunData, anchor: str, output: Path) -> RunView:
         portraits=portrait_strips(run),
         gallery=gallery(run, output),
         glossary=glossary_table(run),
-        facts=_facts(run.provenance),
+        facts=facts_of(run.provenance),
         study_text=str(run.study.get("text") or ""),
-        settings_text=_indented(run.provenance.get("settings")),
+        settings_text=indented(run.provenance.get("settings")),
     )
 
 
@@ -232,13 +219,13 @@ def _summary(runs: Sequence[RunData]) -> str:
     units = sum(run.tables["samples"].height for run in runs)
     groups = sum(run.tables["groups"].height for run in runs)
     parts = [
-        _count(sum(run.tables["images"].height for run in runs), "image"),
-        _count(units, "sample") if units else "",
-        _count(groups, "group") if groups else "",
+        counted(sum(run.tables["images"].height for run in runs), "image"),
+        counted(units, "sample") if units else "",
+        counted(groups, "group") if groups else "",
     ]
-    cells = _count(sum(number_of(run, "n_cells") for run in runs), "cell")
+    cells = counted(sum(number_of(run, "n_cells") for run in runs), "cell")
     failed = sum(_failed(run) for run in runs)
-    ending = f"{_count(failed, 'image')} failed" if failed else "no image failed"
+    ending = f"{counted(failed, 'image')} failed" if failed else "no image failed"
     return f"{', '.join(filter(None, parts))}; {cells} measured; {ending}."
 
 
@@ -261,59 +248,3 @@ def _failed(run: RunData) -> int:
     if "image_id" in failures.columns:
         return failures["image_id"].n_unique() if failures.height else 0
     return failures.height
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _facts(provenance: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Provenance as named lists of names and values; long lists of files only by their number."""
-    run = [(key, _value(key, v)) for key, v in provenance.items() if key not in SHOWN_APART]
-    run += [
-        (key, f"{len(provenance[key]):,}, listed in provenance.json")
-        for key in ("images", "inputs")
-        if isinstance(provenance.get(key), list)
-    ]
-    study = provenance.get("study")
-    if isinstance(study, dict) and study.get("sha256"):
-        run.append(("study file, SHA-256", str(study["sha256"])))
-    model = provenance.get("models") or provenance.get("model")
-    models = model if isinstance(model, list) else [model]
-    facts = [
-        ("Run", run),
-        *(("Model", _pairs(model)) for model in models),
-        ("Machine", _pairs(provenance.get("machine"))),
-        ("Versions", _pairs(provenance.get("versions"))),
-    ]
-    return [(name, pairs) for name, pairs in facts if pairs]
-
-
-def _texts(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []
-
-
-def _indented(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2, default=str) if value else ""
-
-
-def _pairs(value: object) -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [(str(key), _value(str(key), item)) for key, item in value.items()]
-    return [("", _value("", value))] if value else []
-
-
-def _value(key: str, value: object) -> str:
-    if key == "seconds" and isinstance(value, (int, float)):
-        return _duration(float(value))
-    if isinstance(value, float):
-        return format_number(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -14,6 +14,7 @@ from pipelines.report.outcomes import OutcomeFigure
 from pipelines.report.superplot import Drawing
 from pipelines.report.svg import STYLE, inline_svg, printable
 from pipelines.report.tables import format_number
+from pipelines.words import counted
 
 NEEDED = {"outcome", "within", "sampling", "n_units", "detectable_80", "detectable_80_cautious"}
 AS_NOW = "as in this study"
@@ -141,8 +142,8 @@ def _sentence(run: RunData, rows: pl.DataFrame) -> str:
         )
         found.append(f"{units} find {now_80} ({cautious} with a cautious SD)")
     of = "" if share or scale == 1.0 else ", in per cent of the reference’s mean"
-    sampled = f"{float(first['n_images_per_unit']):.3g} images"
-    cells = f"{float(first['n_cells_per_image']):.3g} cells"
+    sampled = counted(float(first["n_images_per_unit"]), "image")
+    cells = counted(float(first["n_cells_per_image"]), "cell")
     return (
         f"{_name(first)}, {_plural(first['unit'])} a group with {sampled} of {cells}, "
         f"power 0.8{of}: {'; '.join(found)}."

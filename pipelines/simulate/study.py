@@ -22,7 +22,6 @@ from pipelines.simulate.designs import (
     reporter_samples,
     rna_brightfield_samples,
     rna_samples,
-    study_file,
     tissue_base,
     tissue_samples,
 )
@@ -37,6 +36,7 @@ from pipelines.simulate.reporters import (
 )
 from pipelines.simulate.rna import CHANNELS as RNA_CHANNELS
 from pipelines.simulate.scene import Simulated, Table
+from pipelines.simulate.study_files import study_file
 from pipelines.study.controls import STAINED, UNLABELLED
 
 Plan = Callable[[StudyDesign, int], list[Sample]]

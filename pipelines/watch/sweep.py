@@ -22,6 +22,7 @@ from pipelines.study.model import Study, load_study
 from pipelines.study.samples import ImageRow, Samples, join_samples
 from pipelines.tables import write_text
 from pipelines.watch.look import Look, image_files, look_at
+from pipelines.words import counted
 
 SHOWN = 5
 
@@ -171,5 +172,4 @@ def _said(count: int, what: str, names: Sequence[str]) -> list[str]:
     if not count:
         return []
     more = f" and {count - SHOWN} more" if count > SHOWN else ""
-    images = "1 image" if count == 1 else f"{count} images"
-    return [f"{images} {what}: {', '.join(names[:SHOWN])}{more}"]
+    return [f"{counted(count, 'image')} {what}: {', '.join(names[:SHOWN])}{more}"]

@@ -1,5 +1,6 @@
 """The commands as a user types them."""
 
+import errno
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from pipelines.cli import app
+from pipelines.cli import app, errors_for_people
 from tests.studies import DEMO, read_csv, times, write_study
 
 
@@ -151,3 +152,12 @@ def test_the_demo_ships_its_licences_and_only_declared_files():
         listed = {value for row in read_csv(DEMO / name / "samples.csv") for value in row.values()}
         for path in (DEMO / name).iterdir():
             assert path.suffix in {".yaml", ".csv"} or path.name in listed, path
+
+
+def test_a_full_or_closed_disk_is_said_without_a_traceback(capsys):
+    with pytest.raises(SystemExit) as left, errors_for_people():
+        raise OSError(errno.ENOSPC, "No space left on device", "results/tables")
+    assert left.value.code == 2
+    assert "results/tables: No space left on device" in capsys.readouterr().err
+    with pytest.raises(ConnectionError), errors_for_people():  # not the user's to mend
+        raise ConnectionResetError(errno.ECONNRESET, "reset")

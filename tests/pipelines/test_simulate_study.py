@@ -6,13 +6,14 @@ import tifffile
 import yaml
 
 from pipelines.errors import StudyError
-from pipelines.simulate import designs, study
+from pipelines.simulate import study
 from pipelines.simulate.designs import StudyDesign, beta_gal_samples, foci_samples, reporter_samples
 from pipelines.simulate.files import write_image
 from pipelines.simulate.foci import FociSettings, simulate_foci
 from pipelines.simulate.nuclei import NucleiSettings
 from pipelines.simulate.scene import Field
 from pipelines.simulate.study import ASSAYS, write_study
+from pipelines.simulate.study_files import study_file
 from pipelines.study.model import load_study
 
 TINY = StudyDesign(units=1, clones=1)
@@ -130,4 +131,4 @@ def test_every_assay_can_be_written(assay, tmp_path):
         controls = rows_of(path.parent / "controls.csv")
         assert {c["stained"] for c in controls} == {"unlabelled", "gfp", "mcherry"}
     assert set(ASSAYS) == set(study.FILES)
-    assert designs.study_file(assay)["study"].startswith("simulated-")
+    assert study_file(assay)["study"].startswith("simulated-")

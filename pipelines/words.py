@@ -1,0 +1,13 @@
+"""Words for people."""
+
+
+def counted(number: float, one: str, many: str = "") -> str:
+    """A number with its noun, such as ``1 cell``, ``3,032 cells`` or ``2 foci``.
+
+    Args:
+        number: how many; a mean is given with three digits.
+        one: the noun.
+        many: its plural, where that is not the noun with an s.
+    """
+    figure = f"{number:,}" if isinstance(number, int) else f"{number:.3g}"
+    return f"{figure} {one if figure == '1' else many or f'{one}s'}"
