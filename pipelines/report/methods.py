@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelines.report.data import RunData
 from pipelines.report.methods_tissue import tissue_sentence
+from pipelines.words import counted
 
 Settings = Mapping[str, Any]
 TESTS = (
@@ -44,7 +45,9 @@ def _segmentation(settings: Settings, run: RunData) -> str:
     size = settings.get("pixel_size_um")
     scale = f" at {size:g} µm a pixel" if isinstance(size, int | float) else ""
     program = " ".join(filter(None, ["senescope", known.get("senescope")]))
-    parts = [f"Images analysed with {program}{scale}: {run.tables['images'].height}."]
+    n_images = run.tables["images"].height
+    verb = "was" if n_images == 1 else "were"
+    parts = [f"{counted(n_images, 'image')} {verb} analysed with {program}{scale}."]
     parts += _light(settings.get("illumination"), run)
     segmentation = settings.get("segmentation")
     if not isinstance(segmentation, dict):

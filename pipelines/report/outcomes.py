@@ -115,11 +115,10 @@ def section_figures(run: RunData, key: str) -> list[OutcomeFigure]:
 
 
 def count_figure(run: RunData, key: str) -> OutcomeFigure | None:
-    """Draw the number of cells found in each image, and its mean by unit."""
+    """Draw the number of cells found in each image, and its mean by unit; None for one image."""
     images = run.tables["images"]
-    if not {"image_id", "n_cells", *_group_columns(run), *_unit_columns(run)} <= set(
-        images.columns
-    ):
+    needed = {"image_id", "n_cells", *_group_columns(run), *_unit_columns(run)}
+    if images.height == 1 or not needed <= set(images.columns):
         return None
     counts = _with_names(run, images, "n_cells")
     units = _mean_by_unit(counts)

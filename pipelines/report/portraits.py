@@ -22,11 +22,17 @@ NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """One cell: its picture as data URI, its name, its value with the unit."""
+    """One cell: its picture as data URI, its image and number there, its value with the unit."""
 
     source: str
-    name: str
+    image: str
+    number: str
     value: str
+
+    @property
+    def name(self) -> str:
+        """The image and the number in it."""
+        return f"{self.image} · {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +126,13 @@ def _portrait(row: Mapping[str, str], unit: str, folder: Path) -> Portrait | Non
         return None
     source = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
     suffix = "" if unit in {"1", "count", "flag"} else f" {unit}"
-    value = format_number(_number(row["value"])) + suffix
-    return Portrait(source, f"{row['image_id']} · {row['cell_id']}", value)
+    value = _short(_number(row["value"])) + suffix
+    return Portrait(source, row["image_id"], row["cell_id"], value)
+
+
+def _short(value: float | None) -> str:
+    """A value that fits under a small picture: two digits where it begins with many zeros."""
+    return f"{value:.2g}" if value and abs(value) < 0.01 else format_number(value)
 
 
 def _number(text: str) -> float | None:

@@ -190,6 +190,7 @@ def test_the_page_has_each_cell_with_its_value_and_number(seen):
     page = build_report([layout.root], layout.root / "report.html").read_text(encoding="utf-8")
     assert page.count('<figure class="portrait">') == 30
     assert 'alt="Cell im1 · 1, p21 nucleus mean 1,001 a.u."' in page
+    assert "<i>im1</i> · 1</span>" in page  # a long name is cut short, the number never
 
 
 @pytest.mark.parametrize("content", ["", "column\nx\n", "\x00", None])
