@@ -20,7 +20,7 @@ from measurements.background import (
     BackgroundSettings,
     estimate_background,
 )
-from measurements.beta_gal_image import StainSums, image_columns
+from measurements.beta_gal_image import StainSums, image_columns, outside_level
 from measurements.colour_index import LOG_CSI_BSI, log_csi_bsi
 from measurements.columns import Column, Measured
 from measurements.errors import MeasurementError
@@ -127,7 +127,9 @@ def measure_beta_gal(
     """
     check_alignment(cells, around, nuclei_ring)
     od = stain_image(rgb, around.field, settings, blank)
-    background = estimate_background(od, around, settings.background)
+    share = float(around.field.mean())
+    field = outside_level(Histogram.of(od[around.field]), share, settings.background)
+    background = estimate_background(od, around, settings.background, field)
     smooth = smoothed(od, settings)
     limit = stained_level(smooth, around.field, settings)
     stain = Stain(od, smooth, limit, taken_off(background.field, settings))
@@ -141,7 +143,7 @@ def measure_beta_gal(
         int(known.sum()),
         float(od[known].sum(dtype=np.float64)),
         int((smooth[known] - stain.level > limit).sum()),
-        float(around.field.mean()),
+        share,
         float(outside.mean() if outside.size else clipped.mean()),
         went_through_jpeg(rgb),
     )

@@ -30,6 +30,7 @@ from pipelines.run.reporters import (
 from pipelines.run.rows import IMAGE_ID, write_rows
 from pipelines.run.spots import settle_spots
 from pipelines.run.spread import write_spread
+from pipelines.run.stain_gates import stain_warnings
 from pipelines.run.task import Failure, ImageOutcome, ImageTask, PictureTask
 from pipelines.run.zonation import settle_zones, write_zonation
 from pipelines.statistics import (
@@ -107,7 +108,8 @@ def gather(
     parts = reported.parts
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
-    reported = replace(reported, warnings=(*reported.warnings, *gates.warnings()))
+    doubts = (*gates.warnings(), *stain_warnings(reported.study, parts))
+    reported = replace(reported, warnings=(*reported.warnings, *doubts))
     write_rows(parts, layout, checked, gates)
     tables = {
         path.stem: columns_of(pq.read_schema(path))

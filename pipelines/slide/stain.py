@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.background import field_level, outside_cells
+from measurements.background import outside_cells
 from measurements.beta_gal import BetaGalSettings, level_outside, smoothed, taken_off
-from measurements.beta_gal_image import StainSums, image_columns
+from measurements.beta_gal_image import StainSums, image_columns, outside_level
 from measurements.beta_gal_parts import PictureLight, WholePicture, part_reach, part_stain
 from measurements.blocks import Box
 from measurements.columns import Measured
@@ -217,7 +217,8 @@ def whole_picture(
             f"and {settings.background.minimum_pixels} are needed to tell what is stained: give "
             "stained_od"
         )
-    return WholePicture(light, field_level(total.outside, settings.background), limit)
+    share = total.n_pixels[0] / total.n_pixels[1]
+    return WholePicture(light, outside_level(total.outside, share, settings.background), limit)
 
 
 def slide_columns(total: BlockStain, whole: WholePicture, settings: BetaGalSettings) -> Measured:

@@ -228,6 +228,19 @@ def test_blank_field():
     assert table["mean_od"] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.003)
 
 
+def test_a_few_blurred_pixels_between_cells_are_no_background():
+    """The gaps of a crowded field lie in the blur and the edges of the cells beside them."""
+    haze = np.zeros((*SHAPE, 3))
+    haze[:, 180:182] = 0.02 * np.array(X_GAL)
+    rgb, blank = picture(densities(0.0, 0.05, 0.2, 0.6) + haze), picture(densities(0, 0, 0, 0))
+    everywhere = np.where(labels() == 0, 1, labels())
+    everywhere[:, 180:182] = 0
+    gapless = BetaGalSettings(background=BackgroundSettings(method="field", gap=0))
+    table = measured(rgb, gapless, everywhere, blank=blank)
+    assert 0 < table["image_background_fraction"][0] < 0.01
+    assert table["mean_od"][1:] == pytest.approx([0, 0.05, 0.2, 0.6], abs=0.003)
+
+
 def test_dark_level():
     rgb = picture(densities(0.0, 0.05, 0.2, 0.6), light=(180.0, 180.0, 180.0)) + np.uint8(25)
     settings = BetaGalSettings(light=LightSettings(dark=(25.0, 25.0, 25.0)))
