@@ -1,4 +1,4 @@
-"""Whether an image and its cells can be trusted: saturation and focus (light: `light`).
+"""Whether an image and its cells can be trusted: saturation, focus, wrapping (light: `light`).
 
 Values come first and flags are made from them by thresholds that are arguments, so that a study
 may set its own. Nothing is left out here; flags are columns.
@@ -15,6 +15,7 @@ from measurements.background import mode, robust_sd
 from measurements.columns import Column, Measured
 from measurements.histogram import Histogram
 from measurements.regions import Floats, Regions, divide
+from measurements.wrapping import WRAPPED, WRAPPED_JUMPS, wrapped_jumps
 
 SATURATED_FRACTION = Column(
     "{channel}_image_saturated_fraction",
@@ -80,7 +81,7 @@ SATURATED_CELL = Column(
 )
 
 IMAGE_QUALITY = (
-    SATURATED_FRACTION, IMAGE_BACKGROUND, FOCUS, SATURATED, CONSTANT
+    SATURATED_FRACTION, IMAGE_BACKGROUND, FOCUS, WRAPPED_JUMPS, SATURATED, CONSTANT, WRAPPED
 )  # fmt: skip
 """Columns of `measure_image_quality`."""
 
@@ -103,11 +104,13 @@ class QualityLimits:
         saturated_image: share of an image's pixels.
         saturated_cell: share of a cell's pixels.
         blur_sd: robust SD of log edge steepness below the median.
+        wrapped_jumps: jumps of an image whose values wrapped around.
     """
 
     saturated_image: float = 0.001
     saturated_cell: float = 0.01
     blur_sd: float = 3.0
+    wrapped_jumps: int = 10
 
 
 def measure_image_quality(
@@ -128,12 +131,15 @@ def measure_image_quality(
     level = saturation_level(image)
     saturated = float(np.mean(image >= level)) if image.size else 0.0
     outside = image[~foreground]
+    jumps = wrapped_jumps(image)
     values: dict[Column, float | bool] = {
         SATURATED_FRACTION: saturated,
         IMAGE_BACKGROUND: mode(Histogram.of(outside)),
         FOCUS: focus_score(image),
+        WRAPPED_JUMPS: jumps,
         SATURATED: saturated > limits.saturated_image,
         CONSTANT: constant,
+        WRAPPED: jumps >= limits.wrapped_jumps,
     }
     return {c.bind(channel=channel): np.array([v], dtype=c.dtype) for c, v in values.items()}
 
