@@ -31,9 +31,10 @@ FALL_OFF = Column(
     "{channel}_image_light_fall_off",
     "1",
     "float64",
-    "How much dimmer cells are in {channel} at the darkest place of the field than at the "
-    "brightest (1 - least / largest value of a smooth fit), or the background above the darkest "
-    "pixels where that is brighter than what cells add; over 0 by chance alone, see the flag.",
+    "How much dimmer cells are in {channel} at the darkest place where any lie than at the "
+    "brightest (1 - least / largest value of a smooth fit), or the background itself where that is "
+    "brighter than what cells add, which is the least that it can be: an offset of the camera "
+    "hides more. Over 0 by chance and where bright cells lie together, see the flag.",
     "log median of each cell above the background fitted by a plane and a radial term",
 )
 UNEVEN_LIGHT = Column(
@@ -41,8 +42,10 @@ UNEVEN_LIGHT = Column(
     "flag",
     "bool",
     "The background of {channel} rises over the field by more than allowed and more than its "
-    "noise, or its cells get dimmer by more than allowed and more than they differ by chance.",
-    "[judgement] unevenness over 0.5, or fall-off over 0.25 with p < 0.001 (F test) from 30 cells",
+    "noise, or its cells get dimmer by more than allowed and more than they differ by chance, "
+    "cells of one place being alike.",
+    "[judgement] unevenness over 0.5, or fall-off over 0.25 with p < 0.01 from 30 cells: F test "
+    "over the design effect of 6 x 6 blocks (Kish 1965, Survey Sampling)",
 )
 
 IMAGE_LIGHT = (BACKGROUND_UNEVENNESS, FALL_OFF, UNEVEN_LIGHT)
@@ -51,6 +54,8 @@ IMAGE_LIGHT = (BACKGROUND_UNEVENNESS, FALL_OFF, UNEVEN_LIGHT)
 TILES = 12
 MINIMUM_TILE_PIXELS = 20
 MINIMUM_CELLS = 30
+BLOCKS = 6
+"""Blocks along each side in which cells may be alike for other reasons than light [judgement]."""
 CLIP_SD = 3.0
 STEP_SD = 1 / np.sqrt(12)
 """SD that rounding to whole grey values adds."""
@@ -68,7 +73,7 @@ class LightLimits:
 
     unevenness: float = 0.5
     fall_off: float = 0.25
-    p: float = 1e-3
+    p: float = 1e-2
 
 
 def measure_light(
@@ -118,7 +123,7 @@ class SmoothBackground:
         coefficients: of `_terms`; NaN where too few tiles show background.
         rise: 95th less 5th percentile of it over the field.
         height: median of it above the image's darkest pixels (0.1st percentile).
-        fall_off: 1 - least / largest value of it above those, over the tiles' centres.
+        fall_off: 1 - least / largest value of it over the centres of the tiles that show it.
         noise: SD of a pixel about it, rounding included.
     """
 
@@ -159,7 +164,7 @@ def tile_background(image: NDArray[Any], foreground: NDArray[np.bool_]) -> Smoot
         coefficients,
         rise=float(high - low),
         height=float(np.median(fitted) - dark),
-        fall_off=1 - _ratio(float(fitted.min() - dark), float(fitted.max() - dark)),
+        fall_off=1 - _ratio(max(float(fitted.min()), 0.0), float(fitted.max())),
         noise=float(np.hypot(noise, STEP_SD if image.dtype.kind in "bui" else 0.0)),
     )
 
@@ -172,8 +177,9 @@ def light_fall_off(above: Floats, cells: Regions) -> tuple[float, float]:
         cells: their regions.
 
     Returns:
-        See `FALL_OFF`, and the p of an F test of the plane and the radial term against none;
-        NaN under `MINIMUM_CELLS` cells above the background.
+        See `FALL_OFF`, and the p of an F test of the plane and the radial term against none, by
+        blocks of the field; NaN under `MINIMUM_CELLS` cells above the background, p also where
+        they lie in no more than 4 blocks.
     """
     lit = np.isfinite(above) & (above > 0)
     n = int(lit.sum())
@@ -187,9 +193,32 @@ def light_fall_off(above: Floats, cells: Regions) -> tuple[float, float]:
     coefficients = np.linalg.lstsq(terms, logs)[0]
     residual = float(np.sum((logs - terms @ coefficients) ** 2))
     explained = float(np.sum((logs - logs.mean()) ** 2)) - residual
-    over_field = _radial_terms(*_tile_centres(), cells.shape) @ coefficients
-    f = _ratio(explained / 3, residual / (n - 4))
-    return float(1 - np.exp(-np.ptp(over_field))), float(stats.f.sf(f, 3, n - 4))
+    held = _block(y, x, TILES)
+    where_cells_lie = _radial_terms(*_tile_centres(), cells.shape)[held] @ coefficients
+    blocks, effect = _design_effect(logs - terms @ coefficients, _block(y, x, BLOCKS))
+    f = _ratio(explained / 3, effect * residual / (n - 4))
+    p = float(stats.f.sf(f, 3, blocks - 4)) if blocks > 4 else float("nan")
+    return float(1 - np.exp(-np.ptp(where_cells_lie))), p
+
+
+def _block(y: Floats, x: Floats, side: int) -> NDArray[np.intp]:
+    """Which of side x side blocks of the field each place lies in, row by row."""
+    row, column = (np.clip(((at + 1) / 2 * side).astype(np.intp), 0, side - 1) for at in (y, x))
+    return row * side + column
+
+
+def _design_effect(residuals: Floats, blocks: NDArray[np.intp]) -> tuple[int, float]:
+    """How many blocks hold cells, and how much more their means vary than those of exchanged cells.
+
+    Nuclei of one clone, cycle or focus lie together: as if independent, half of the wells of an
+    evenly lit plate were called uneven.
+    """
+    used, codes, counts = np.unique(blocks, return_inverse=True, return_counts=True)
+    if used.size <= 4:
+        return used.size, float("nan")
+    between = float(np.sum(np.bincount(codes, residuals) ** 2 / counts)) / (used.size - 4)
+    within = float(residuals @ residuals) / (residuals.size - 4)
+    return used.size, max(1.0, _ratio(between, within))
 
 
 def places(cells: Regions) -> tuple[Floats, Floats]:

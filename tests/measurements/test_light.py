@@ -92,13 +92,47 @@ def test_few_cells_tell_nothing_of_the_fall_off():
 
 
 def test_cells_that_differ_by_chance_are_seldom_called_uneven():
-    """The F test at 0.001: some cells twice as bright as others, no light that falls off."""
-    called = 0
+    """The F test at 0.01: some cells twice as bright as others, no light that falls off."""
+    called, cells = 0, Regions.of(labels())
     for seed in range(200):
         logs = np.random.default_rng(seed).normal(0, 0.6, 140)
-        amount, p = light_fall_off(np.exp(logs), Regions.of(labels()))
+        amount, p = light_fall_off(np.exp(logs), cells)
         called += amount > LIMITS.fall_off and p < LIMITS.p
     assert called <= 2
+
+
+def test_cells_that_are_alike_where_they_lie_together_are_seldom_called_uneven():
+    """Patches of 2 x 2 cells differ by a factor of 1.5; as if alone, 22 % are called uneven."""
+    called, cells = 0, Regions.of(labels())
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        patches = np.kron(rng.normal(0, 0.4, (5, 7)), np.ones((2, 2)))
+        logs = patches.ravel() + rng.normal(0, 0.2, 140)
+        amount, p = light_fall_off(np.exp(logs), cells)
+        called += amount > LIMITS.fall_off and p < LIMITS.p
+    assert called <= 20
+
+
+def test_where_no_cells_lie_their_light_is_not_told():
+    """A tilt of 20 % over the half of the field that holds cells goes on to the other half."""
+    found = np.where(np.arange(SHAPE[1]) < 200, labels(), 0)
+    image = (100 * np.linspace(1, 0.6, SHAPE[1]))[None, :] * (found > 0)
+    table = judged(image + np.random.default_rng(0).normal(5, 0.5, SHAPE), found)
+    assert table["image_light_fall_off"] == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize("amount", [0.2, 0.6])
+def test_the_background_of_bright_field_falls_off_by_no_more_than_it_does(amount):
+    image, grain = field(220, -60, 3)
+    found = judged(bytes_of(image * fall_off(SHAPE, amount) + grain))
+    assert found["image_light_fall_off"] == pytest.approx(amount * (11 / 12) ** 2, abs=0.03)
+
+
+def test_no_light_falls_off_by_more_than_all_of_it():
+    """Background that is bright in one place and 0 elsewhere, and hardly a cell over it."""
+    y, x = np.meshgrid(np.linspace(-1, 1, SHAPE[0]), np.linspace(-1, 1, SHAPE[1]), indexing="ij")
+    glow = 200 * np.exp(-8 * ((y - 0.8) ** 2 + (x - 0.8) ** 2)) + 5 * (labels() > 0)
+    assert 0 < judged(bytes_of(glow))["image_light_fall_off"] <= 1
 
 
 def test_no_background_and_no_cell_give_no_verdict():
