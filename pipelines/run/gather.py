@@ -28,6 +28,7 @@ from pipelines.run.reporters import (
     report_reporters,
 )
 from pipelines.run.rows import IMAGE_ID, write_rows
+from pipelines.run.shifted import shift_warnings
 from pipelines.run.spots import settle_spots
 from pipelines.run.spread import write_spread
 from pipelines.run.stain_gates import stain_warnings
@@ -108,7 +109,8 @@ def gather(
     parts = reported.parts
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
-    doubts = (*gates.warnings(), *stain_warnings(reported.study, parts))
+    shifted = shift_warnings(reported.study, parts, reported.controls)
+    doubts = (*gates.warnings(), *stain_warnings(reported.study, parts), *shifted)
     reported = replace(reported, warnings=(*reported.warnings, *doubts))
     write_rows(parts, layout, checked, gates)
     tables = {
