@@ -14,6 +14,7 @@ from pipelines.review.store import apply_exclusions
 from pipelines.run.copositivity import write_together
 from pipelines.run.densities import write_densities
 from pipelines.run.foci import settle_foci
+from pipelines.run.foci_doubts import foci_warnings
 from pipelines.run.judge import judge
 from pipelines.run.layout import Layout
 from pipelines.run.levels import write_levels
@@ -110,7 +111,8 @@ def gather(
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
     shifted = shift_warnings(reported.study, parts, reported.controls)
-    doubts = (*gates.warnings(), *stain_warnings(reported.study, parts), *shifted)
+    marked = (*stain_warnings(reported.study, parts), *foci_warnings(reported.study, parts))
+    doubts = (*gates.warnings(), *marked, *shifted)
     reported = replace(reported, warnings=(*reported.warnings, *doubts))
     write_rows(parts, layout, checked, gates)
     tables = {
