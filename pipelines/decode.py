@@ -27,8 +27,8 @@ ROUND_COLUMNS = ("image_id", "round", "image")
 TABLE = ("x", "y", "gene", "quality", "wrong_rounds")
 SUMMARY = (
     "image_id", "rounds", "dots", "transcripts", "empty_words", "false_discovery",
-    "largest_shift_px", "largest_residual_px", "lowest_correlation", "shifts_px",
-    "turns_deg", "scales", "error",
+    "false_discovery_error", "largest_shift_px", "largest_residual_px", "lowest_correlation",
+    "shifts_px", "turns_deg", "scales", "error",
 )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def decode_files(
         rows.append(_summary(image_id, found, words))
         say(
             f"{image_id}: {rows[-1]['transcripts']} transcripts, false discovery "
-            f"{found.false_discovery:.2%}"
+            f"{found.false_discovery.share:.2%} ± {found.false_discovery.error:.2%}"
         )
     write_csv(output / "decoding.csv", rows, SUMMARY)
     return sum("error" in row for row in rows)
@@ -225,7 +225,8 @@ def _summary(image_id: str, found: Decoded, words: Codebook) -> dict[str, object
         "dots": len(found.places),
         "transcripts": int(_of_genes(found, words).sum()),
         "empty_words": int((found.reads.kept & words.empty[found.reads.word]).sum()),
-        "false_discovery": found.false_discovery,
+        "false_discovery": found.false_discovery.share,
+        "false_discovery_error": found.false_discovery.error,
         "largest_shift_px": max(float(np.hypot(*shift)) for shift in shifts),
         "largest_residual_px": max(a.residual for a in found.alignments),
         "lowest_correlation": min(a.correlation for a in found.alignments),

@@ -1,4 +1,4 @@
-"""Words of channels looked up: which gene a dot is, how surely, and how many are false."""
+"""Words of channels looked up: which gene a dot is, and how surely."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -113,9 +113,8 @@ def read_words(light: Floats, codebook: Codebook, limits: Limits) -> Reads:
             f"The words have {codebook.words.shape[1]} rounds and channels up to "
             f"{codebook.words.max()}; the images have {rounds} rounds of {channels} channels."
         )
-    total = light.sum(axis=2)
-    share = np.divide(light, total[..., None], out=np.zeros_like(light), where=total[..., None] > 0)
-    calls = np.where(total > 0, share.argmax(axis=2), NONE)
+    share = shares(light)
+    calls = np.where(share.any(axis=2), share.argmax(axis=2), NONE)
     wrong = (calls[:, None] != codebook.words[None]).sum(axis=2)
     ordered = np.sort(wrong, axis=1)
     allowed = codebook.corrections if limits.corrections is None else limits.corrections
@@ -134,19 +133,8 @@ def read_words(light: Floats, codebook: Codebook, limits: Limits) -> Reads:
     )
 
 
-def false_discovery(reads: Reads, codebook: Codebook) -> float:
-    """Share of the genes' reads that are false, from reads of empty words.
-
-    Chance reads an empty word as often as a gene's word, so that genes have, word by word, as many
-    false reads as empty words have (Moffitt et al. 2016, PNAS 113:11046).
-
-    Returns:
-        0 to 1; NaN without empty words or reads.
-    """
-    kept = reads.word[reads.kept]
-    of_empty = int(codebook.empty[kept].sum())
-    of_genes, n_empty = kept.size - of_empty, int(codebook.empty.sum())
-    if n_empty == 0 or of_genes == 0:
-        return float("nan")
-    expected = of_empty / n_empty * (len(codebook.genes) - n_empty)
-    return float(min(1.0, expected / of_genes))
+def shares(light: Floats) -> Floats:
+    """Share of each channel in the light of each round, (dot, round, channel); 0 of the dark."""
+    total = light.sum(axis=2, keepdims=True)
+    share: Floats = np.divide(light, total, out=np.zeros_like(light), where=total > 0)
+    return share

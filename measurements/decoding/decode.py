@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.decoding.codebook import Codebook, Limits, Reads, false_discovery, read_words
+from measurements.decoding.codebook import Codebook, Limits, Reads, read_words
+from measurements.decoding.decoys import FalseDiscovery, false_discovery
 from measurements.decoding.dots import find_dots, is_repeated
 from measurements.decoding.registration import Alignment, align
 from measurements.decoding.registration import Limits as AlignmentLimits
@@ -25,13 +26,13 @@ class Decoded:
         places: (n, 2) row and column in the first round, px.
         reads: of every dot.
         alignments: of every round.
-        false_discovery: share of the genes' reads that are false, from empty words; NaN without.
+        false_discovery: share of the genes' reads that are false.
     """
 
     places: Floats
     reads: Reads
     alignments: tuple[Alignment, ...]
-    false_discovery: float
+    false_discovery: FalseDiscovery
 
 
 def align_rounds(nuclei: Sequence[NDArray[Any]], limits: AlignmentLimits) -> tuple[Alignment, ...]:
@@ -82,7 +83,9 @@ def decode(
     light = read_light(dots, alignments, places, settings)
     seen = np.isfinite(light).all(axis=(1, 2))
     places, light = places[seen], light[seen]
-    reads = read_words(without_bleed(light), codebook, limits)
+    clean = without_bleed(light)
+    reads = read_words(clean, codebook, limits)
     once = ~is_repeated(places, reads, settings)
     reads = reads.take(once)
-    return Decoded(places[once], reads, tuple(alignments), false_discovery(reads, codebook))
+    told = false_discovery(clean[once], reads, codebook, limits)
+    return Decoded(places[once], reads, tuple(alignments), told)

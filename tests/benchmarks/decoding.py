@@ -93,7 +93,8 @@ def judge(rounds: Rounds, settings: RoundsSettings) -> Score:
     moved = rounds.seen(truth)
     in_view = ((moved >= 0) & (moved <= last)).all(axis=(1, 2))
     errors = np.array([a.shift for a in alignments]) - rounds.shifts
-    expected = 0.0 if np.isnan(found.false_discovery) else found.false_discovery * kept.sum()
+    told = found.false_discovery.share
+    expected = 0.0 if np.isnan(told) else told * kept.sum()
     return Score(
         right=len(right),
         seen=int(in_view[right].sum()),

@@ -7,8 +7,9 @@ import pytest
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from measurements.decoding.codebook import NONE, Codebook, Limits, false_discovery, read_words
+from measurements.decoding.codebook import NONE, Codebook, Limits, read_words
 from measurements.decoding.decode import align_rounds, decode
+from measurements.decoding.decoys import decoys_of, false_discovery
 from measurements.decoding.registration import STRAIGHT, align
 from measurements.decoding.registration import Limits as AlignmentLimits
 from measurements.decoding.signals import without_bleed
@@ -112,12 +113,58 @@ def test_a_word_as_near_as_another_is_not_guessed():
 
 
 def test_false_discovery_by_hand():
-    words = [WORDS[0]] * 30 + [WORDS[1]] * 20 + [WORDS[2]] * 10 + [WORDS[3]] * 2
-    reads = read_words(light_of(words), BOOK, Limits())
-    # 2 reads of one empty word: 3 genes have 3 x 2 false reads of 60.
-    assert false_discovery(reads, BOOK) == pytest.approx(6 / 60)
-    without = Codebook(WORDS[:3], ("A", "B", "C"), np.zeros(3, dtype=bool))
-    assert np.isnan(false_discovery(read_words(light_of(words[:9]), without, Limits()), without))
+    """The one word two rounds from both genes is read twice: so is each of them, falsely."""
+    book = Codebook(np.array([[0, 0], [1, 1]]), ("A", "B"), np.zeros(2, dtype=bool))
+    assert decoys_of(book.words, 3).tolist() == [[2, 2]]
+    words = [[0, 0]] * 30 + [[1, 1]] * 20 + [[2, 2]] * 2 + [[0, 1]] * 5
+    light = np.concatenate(
+        [light_of(words, channels=3), light_of([[2, 2]], faint=1.5, channels=3)]  # too faint
+    )
+    told = false_discovery(light, read_words(light, book, Limits()), book, Limits())
+    assert told.share == pytest.approx(4 / 50)
+    assert told.error == pytest.approx(np.sqrt(2 * 2**2) / 50)
+    nothing = read_words(light[50:], book, Limits())
+    assert np.isnan(false_discovery(light[50:], nothing, book, Limits()).share)
+
+
+def test_where_no_decoy_is_left_empty_words_tell():
+    pair = np.array([[0, 0], [1, 1], [0, 1]])
+    light = light_of([[0, 0]] * 30 + [[1, 1]] * 20 + [[0, 1]], channels=2)
+    book = Codebook(pair, ("A", "B", "empty"), np.array([False, False, True]))
+    reads = read_words(light, book, Limits())
+    assert false_discovery(light, reads, book, Limits()).share == pytest.approx(2 / 50)
+    without = Codebook(pair[:2], ("A", "B"), np.zeros(2, dtype=bool))
+    reads = read_words(light, without, Limits())
+    assert np.isnan(false_discovery(light, reads, without, Limits()).share)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "channels", "genes", "apart", "wrong"), [(6, 4, 40, 3, 0.03), (7, 4, 12, 5, 0.1)]
+)
+def test_false_reads_are_told_for_words_and_abundances_of_many_kinds(
+    rounds, channels, genes, apart, wrong
+):
+    """Genes of very different abundance, wrong rounds and strays: no empty word is needed."""
+    rng = np.random.default_rng(5)
+    settings = replace(
+        BASE, n_rounds=rounds, n_channels=channels, n_genes=genes, n_empty=0, min_distance=apart
+    )
+    told, false = 0.0, 0
+    for _ in range(12):
+        book = Codebook(draw_words(settings, rng), ("gene",) * genes, np.zeros(genes, dtype=bool))
+        abundance = rng.lognormal(0, 1.5, genes)
+        gene = rng.choice(genes, 1000, p=abundance / abundance.sum())
+        words = book.words[gene]
+        other = (words + rng.integers(1, channels, words.shape)) % channels
+        seen = np.where(rng.random(words.shape) < wrong, other, words)
+        strays = rng.integers(0, channels, (100, rounds))
+        truth = np.concatenate([gene, np.full(100, NONE)])
+        light = light_of(np.concatenate([seen, strays]), channels=channels)
+        reads = read_words(light, book, Limits())
+        told += false_discovery(light, reads, book, Limits()).share * reads.kept.sum()
+        false += int((reads.kept & (reads.word != truth)).sum())
+    assert false > 80
+    assert told == pytest.approx(false, rel=1 / 3)
 
 
 def test_bleed_through_is_taken_off_whatever_the_dyes_brightness():
