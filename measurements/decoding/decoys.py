@@ -91,7 +91,7 @@ def decoys_of(genes: Ints, channels: int) -> Ints:
     nearest = np.full(len(words), rounds)
     for gene in genes:
         nearest = np.minimum(nearest, (words != gene).sum(axis=1))
-    decoys = words[nearest >= apart.min()]
+    decoys: Ints = words[nearest >= apart.min()]
     if len(decoys) > MOST_DECOYS:
         decoys = decoys[np.sort(rng.choice(len(decoys), MOST_DECOYS, replace=False))]
     return decoys
@@ -100,10 +100,10 @@ def decoys_of(genes: Ints, channels: int) -> Ints:
 def _some_words(rounds: int, channels: int, rng: np.random.Generator) -> Ints:
     """All words there are, or some drawn at random."""
     if channels**rounds <= MOST_WORDS:
-        words: Ints = np.indices((channels,) * rounds).reshape(rounds, -1).T
-    else:
-        words = np.unique(rng.integers(0, channels, (MOST_WORDS, rounds)), axis=0)
-    return words
+        every: Ints = np.indices((channels,) * rounds, dtype=np.int64).reshape(rounds, -1).T
+        return every
+    some: Ints = np.unique(rng.integers(0, channels, (MOST_WORDS, rounds)), axis=0)
+    return some
 
 
 def _decoys_hit(
