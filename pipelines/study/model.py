@@ -120,7 +120,8 @@ class Study(Settings):
     """Stains of the brightfield picture (the channel that is `rgb`), each a channel of its own from
     then on, whose values are optical densities: name -> `haematoxylin`, `dab`, `fast_red`, `eosin`,
     or densities of red, green and blue as measured where it lies alone. Name all that the slide
-    has, three at most: each is told from the others."""
+    has, three at most: each is told from the others. `lipofuscin`, the pigment, may stand beside
+    them, to be the `unused` channel of spots."""
     pixel_size_um: Positive | Literal["unknown"] | None = None
     """Edge of a pixel in µm where the file has none or to override it; `unknown` measures in px."""
     z: Literal["max", "mean", "best_focus", "none"] = "max"

@@ -1,10 +1,12 @@
 """Stains of a brightfield picture that are channels of their own, and whether they can be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from measurements.errors import MeasurementError
-from measurements.stains import KNOWN_STAINS, stain_weights
+from measurements.stains import KNOWN_STAINS, stain_weights, unit
 from pipelines.study.base import NonNegative
 from pipelines.study.problems import Problem, error, warning
 from segmentation.catalogue import COMPACT
@@ -13,13 +15,18 @@ if TYPE_CHECKING:
     from pipelines.study.model import Study
 
 Colours = tuple[NonNegative, NonNegative, NonNegative]
-StainName = Literal["haematoxylin", "hematoxylin", "dab", "fast_red", "eosin"]
+StainName = Literal["haematoxylin", "hematoxylin", "dab", "fast_red", "eosin", "lipofuscin"]
 Weights = tuple[float, float, float]
 MOST_STAINS = 3
+PIGMENT = "lipofuscin"
 
 
 def weights_of(stains: Mapping[str, StainName | Colours]) -> dict[str, Weights]:
     """Weights of red, green and blue that tell each stain from all others.
+
+    Lipofuscin lies too near to a mixture of haematoxylin and DAB to be a third of them. It lies in
+    granules, whose surroundings take off the haematoxylin that is there, and so is told from the
+    stain alone that it is most like; the stains are told from each other as without it.
 
     Args:
         stains: name -> the stain, or its colour; alone, a stain is told from neutral grey.
@@ -27,21 +34,28 @@ def weights_of(stains: Mapping[str, StainName | Colours]) -> dict[str, Weights]:
     Raises:
         ValueError: there are too many, or they are too alike.
     """
-    if len(stains) > MOST_STAINS:
+    vectors = {name: _vector(stain) for name, stain in stains.items()}
+    mixed = {name: vector for name, vector in vectors.items() if stains[name] != PIGMENT}
+    if len(mixed) > MOST_STAINS:
         raise ValueError(
-            f"stains: {len(stains)} are given; three colours of a picture tell "
+            f"stains: {len(mixed)} are given; three colours of a picture tell "
             f"{MOST_STAINS} stains at most"
         )
-    vectors = {name: _vector(stain) for name, stain in stains.items()}
     found = {}
     for name, vector in vectors.items():
-        others = [other for key, other in vectors.items() if key != name]
+        others = [other for key, other in mixed.items() if key != name]
+        told_from = others if name in mixed else sorted(others, key=_likeness(vector))[-1:]
         try:
-            red, green, blue = stain_weights(vector, *others).tolist()
+            red, green, blue = stain_weights(vector, *told_from).tolist()
         except MeasurementError as failure:
             raise ValueError(f"stains.{name}: {failure}") from failure
         found[name] = (red, green, blue)
     return found
+
+
+def _likeness(vector: Colours) -> Callable[[Colours], float]:
+    """How alike another colour is: the cosine of the angle between them."""
+    return lambda other: float(np.dot(unit(vector), unit(other)))
 
 
 def _vector(stain: StainName | Colours) -> Colours:

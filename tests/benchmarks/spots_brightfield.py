@@ -30,7 +30,6 @@ from pipelines.field.pixels import rgb_to_grey
 from pipelines.simulate.rna_brightfield import (
     DAB,
     FAST_RED,
-    LIPOFUSCIN,
     RnaBrightfieldSettings,
     dot_sigma_px,
     simulate_rna_brightfield,
@@ -43,6 +42,7 @@ BASE = RnaBrightfieldSettings()
 SETTINGS = SpotSettings(sigma=dot_sigma_px(BASE))
 REACH, AROUND = 2.0, 10.0
 RATIOS = (10.0, 20.0, 40.0, 80.0)
+PIGMENT_RULE = UnusedChannel(ratio=0.5, height=2.0)
 SIZES = (2, 3, 5, 10, 20)
 FILES: dict[str, int | None] = {"TIFF": None, "JPEG 85": 85}
 CHROMOGENS = {"dab": DAB, "fast_red": FAST_RED}
@@ -202,16 +202,15 @@ def nothing(n: int) -> dict[str, float]:
 def pigment(n: int) -> dict[str, float]:
     """Print the share of pigment that counts as dots, and of dots that are missed beside it.
 
-    With fast red it is given as a third stain, too, and as the unused channel. DAB with
-    haematoxylin is nearer to it than stains may be.
+    Also with lipofuscin named beside the stains, and as the unused channel.
     """
     print("\npigment (lipofuscin) that counts as dots, and dots that are missed")
     shares = {}
     for file in FILES:
         for name in CHROMOGENS:
-            for third in (False, True) if name == "fast_red" else (False,):
+            for told in (False, True):
                 pairs = [
-                    (each, _beside_pigment(each, name, third=third))
+                    (each, _beside_pigment(each, name, told=told))
                     for each in (
                         field(TEST_SEED + s, 40, file, 2.0, name, clusters_mean=0) for s in range(n)
                     )
@@ -222,22 +221,19 @@ def pigment(n: int) -> dict[str, float]:
                     sum(matches(*pair, REACH) for pair in both) / sum(len(t) for t, _ in both)
                     for both in (grains, dots)
                 )
-                label = f"{name} {file}" + (", pigment a stain" if third else "")
+                label = f"{name} {file}" + (", pigment told" if told else "")
                 shares[label] = round(counted, 3)
                 print(f"{label:34}{counted:>7.3f}{1 - right:>7.3f}")
     return shares
 
 
-def _beside_pigment(simulated: Simulated, chromogen: str, *, third: bool) -> Places:
-    """Dots where pigment is given as a third stain, and what it shows is rejected; or is not."""
-    if not third:
-        return spots_of(simulated, chromogen).places
-    rgb = simulated.channels["rgb"]
-    red, blue = KNOWN_STAINS[chromogen], KNOWN_STAINS["haematoxylin"]
-    dots = stain_plane(rgb, stain_weights(red, blue, LIPOFUSCIN))
-    unused = stain_plane(rgb, stain_weights(LIPOFUSCIN, blue, red))
-    spots = find_spots(dots, SETTINGS)
-    rejected = is_autofluorescent(spots, unused, SETTINGS, UnusedChannel(ratio=1.0))
+def _beside_pigment(simulated: Simulated, chromogen: str, *, told: bool) -> Places:
+    """Dots where pigment is named beside the stains, and what it shows is rejected; or is not."""
+    spots = spots_of(simulated, chromogen)
+    if not told:
+        return spots.places
+    pigment = plane(simulated, "lipofuscin", chromogen)
+    rejected = is_autofluorescent(spots, pigment, SETTINGS, PIGMENT_RULE)
     return spots.places[~rejected]
 
 

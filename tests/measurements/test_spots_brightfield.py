@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from measurements.spots.detection import find_spots
+from measurements.spots.detection import find_spots, is_autofluorescent
 from measurements.spots.molecules import count_molecules, single_intensity
-from measurements.spots.settings import SpotSettings
+from measurements.spots.settings import SpotSettings, UnusedChannel
 from measurements.stains import KNOWN_STAINS, stain_plane, stain_weights
 from pipelines.simulate.rna_brightfield import (
     DAB,
@@ -34,8 +34,8 @@ def spots_of(field, name="dab"):
     return find_spots(plane, SpotSettings(sigma=dot_sigma_px(BASE)))
 
 
-def places(field):
-    return np.column_stack([field.truth["molecules"][c] for c in "yx"])
+def places(field, table="molecules"):
+    return np.column_stack([field.truth[table][c] for c in "yx"])
 
 
 @pytest.mark.parametrize(("name", "chromogen"), [("dab", DAB), ("fast_red", FAST_RED)])
@@ -68,3 +68,41 @@ def test_molecules_of_clusters_are_counted_by_density():
     single = single_intensity(found.integrated[found.isolated])
     counted = count_molecules(found.integrated, found.clump, single)
     assert 0.75 < counted.sum() / len(places(field)) < 1.15
+
+
+@pytest.mark.parametrize(
+    ("name", "chromogen", "left"), [("dab", DAB, 0.5), ("fast_red", FAST_RED, 0.1)]
+)
+def test_lipofuscin_is_told_from_the_chromogen_by_its_colour(name, chromogen, left):
+    """Granules that are as golden as their surroundings allow to say are left out, dots are not."""
+    granules = replace(BASE.pigment, count_mean=3.0)
+    camera = replace(BASE.camera, jpeg_quality=None)
+    settings = replace(
+        SMALL, molecules=SINGLE, pigment=granules, chromogen=chromogen, camera=camera
+    )
+    kept, counted, of_granules, missed, of_dots = spots_of_fields(settings, name)
+    assert counted > 0.7 * of_granules
+    assert kept < left * of_granules
+    assert missed < 0.03 * of_dots
+
+
+def spots_of_fields(settings, name):
+    """Granules that count as dots with and without the rule, of how many, and the dots lost."""
+    sums = np.zeros(5)
+    for seed in (31, 32, 33, 34):
+        field = simulate_rna_brightfield(settings, seed)
+        found = spots_of(field, name)
+        weights = stain_weights(KNOWN_STAINS["lipofuscin"], KNOWN_STAINS[name])
+        rule = UnusedChannel(ratio=0.5, height=2.0)
+        golden = is_autofluorescent(
+            found, stain_plane(field.channels["rgb"], weights),
+            SpotSettings(sigma=dot_sigma_px(BASE)), rule,
+        )  # fmt: skip
+        granules, dots = places(field, "pigment"), places(field)
+        kept = found.places[~golden]
+        lost = matches(dots, found.places, 2.0) - matches(dots, kept, 2.0)
+        sums += [
+            matches(granules, kept, 2.0), matches(granules, found.places, 2.0), len(granules),
+            lost, len(dots),
+        ]  # fmt: skip
+    return sums

@@ -12,6 +12,7 @@ from pipelines.field.pixels import read_pixels
 from pipelines.run.chosen import channel_of
 from pipelines.study.check import check_study, open_row
 from pipelines.study.model import parse_study
+from pipelines.study.stains import weights_of
 from tests.measurements.label_images import disc, spot
 from tests.studies import read_csv, run_here, write_samples
 
@@ -80,6 +81,17 @@ def test_dots_are_counted_in_the_stain_and_nuclei_measured_in_theirs(tmp_path, m
     flags = read_csv(tables / "images.csv")[0]["flags"]
     assert "il1b" not in flags
     assert "haematoxylin" not in flags
+
+
+def test_lipofuscin_is_told_from_the_stain_it_is_most_like_and_the_others_without_it():
+    stains = {"blue": "haematoxylin", "brown": "dab"}
+    found = weights_of({**stains, "pigment": "lipofuscin"})
+    assert {name: found[name] for name in stains} == weights_of(stains)
+    weights = np.array(found["pigment"])
+    assert weights @ colour_of("lipofuscin") == pytest.approx(1)
+    assert weights @ colour_of("dab") == pytest.approx(0)
+    with_eosin = {**stains, "pink": "eosin", "pigment": "lipofuscin"}
+    assert weights_of(with_eosin)["pigment"] == found["pigment"]
 
 
 def test_pixels_of_a_box_are_those_of_the_whole(tmp_path):
