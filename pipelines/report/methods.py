@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.report.data import RunData
-from pipelines.report.methods_tissue import tissue_sentence
+from pipelines.report.methods_tissue import stains_sentence, tissue_sentence
 from pipelines.words import counted
 
 Settings = Mapping[str, Any]
@@ -30,9 +30,10 @@ def methods_text(run: RunData) -> list[str]:
     settings = run.provenance.get("settings")
     if not isinstance(settings, dict):
         return []
+    measured = map(_measurement, _mappings(settings.get("measurements")))
     paragraphs = [
         _segmentation(settings, run),
-        " ".join(filter(None, map(_measurement, _mappings(settings.get("measurements"))))),
+        " ".join(filter(None, [stains_sentence(settings.get("stains")), *measured])),
         _positivity(settings),
         _statistics(settings),
     ]

@@ -1,9 +1,10 @@
-"""Methods as text for a paper: zones, densities and spread."""
+"""Methods as text for a paper: stains, RNA, zones, densities and spread."""
 
 from collections.abc import Mapping
 from typing import Any
 
 Settings = Mapping[str, Any]
+PIGMENT = "lipofuscin"
 
 
 def tissue_sentence(settings: Settings) -> str:
@@ -13,6 +14,10 @@ def tissue_sentence(settings: Settings) -> str:
         settings: of the measurement, from provenance.json.
     """
     match settings.get("type"):
+        case "spots":
+            return _spots(settings)
+        case "transcripts":
+            return _transcripts(settings)
         case "zonation":
             return _zonation(settings)
         case "density":
@@ -21,6 +26,63 @@ def tissue_sentence(settings: Settings) -> str:
             return _spread(settings)
         case _:
             return ""
+
+
+def stains_sentence(stains: object) -> str:
+    """How stains of a brightfield picture became channels; empty without any.
+
+    Args:
+        stains: name -> the stain or its densities, from provenance.json.
+    """
+    if not isinstance(stains, dict) or not stains:
+        return ""
+    named = {name: _stain(name, stain) for name, stain in stains.items() if stain != PIGMENT}
+    pigment = ", ".join(_stain(name, PIGMENT) for name in stains if name not in named)
+    beside = f"; {pigment} was told from the stain most like it" if pigment else ""
+    told = "from each other" if len(named) > 1 else "from neutral grey"
+    return (
+        f"Stains of the brightfield picture ({', '.join(named.values())}) were told {told} as "
+        f"optical densities, by colour deconvolution (Ruifrok and Johnston 2001){beside}."
+    )
+
+
+def _stain(name: str, stain: object) -> str:
+    if isinstance(stain, list | tuple):
+        densities = ", ".join(f"{density:g}" for density in stain)
+        return f"{name}: red, green and blue {densities}"
+    return f"{name}: {str(stain).replace('_', ' ')}" if stain != name else name
+
+
+def _spots(settings: Settings) -> str:
+    channel, unused = settings.get("channel"), settings.get("unused")
+    height = settings.get("threshold")
+    least = (
+        f"higher than {height:g} SDs of the noise"
+        if isinstance(height, int | float)
+        else "above a height told from those of each image"
+    )
+    single = settings.get("single")
+    light = (
+        f"{single:g}"
+        if isinstance(single, int | float)
+        else "the mean around the mode of isolated spots"
+    )
+    without = (
+        f", spots with {unused.get('ratio'):g} times their contrast or more in {unused['channel']} "
+        "left out as autofluorescence or pigment"
+        if isinstance(unused, dict)
+        else ""
+    )
+    return (
+        f"RNA of {channel} was counted as spots, peaks of a band-pass filter {least}{without}; "
+        f"molecules of clusters are their light over that of one molecule ({light})."
+    )
+
+
+def _transcripts(settings: Settings) -> str:
+    ignored = ", ".join(settings.get("ignore") or ())
+    without = f" ({ignored} left out)" if ignored else ""
+    return f"Decoded transcripts{without} were counted by gene in every cell."
 
 
 def _zonation(settings: Settings) -> str:
