@@ -53,6 +53,11 @@ def weights_of(stains: Mapping[str, StainName | Colours]) -> dict[str, Weights]:
     return found
 
 
+def mixed_vectors(stains: Mapping[str, StainName | Colours]) -> list[Colours]:
+    """Colours of the stains that are told from each other: all but the pigment."""
+    return [_vector(stain) for stain in stains.values() if stain != PIGMENT]
+
+
 def _likeness(vector: Colours) -> Callable[[Colours], float]:
     """How alike another colour is: the cosine of the angle between them."""
     return lambda other: float(np.dot(unit(vector), unit(other)))

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from skimage.data import immunohistochemistry
 
 from measurements.spots.detection import find_spots, is_autofluorescent
 from measurements.spots.molecules import count_molecules, single_intensity
 from measurements.spots.settings import SpotSettings, UnusedChannel
-from measurements.stains import KNOWN_STAINS, stain_plane, stain_weights
+from measurements.stains import KNOWN_STAINS, stain_plane, stain_weights, unexplained_share
+from pipelines.field.pixels import MOST_UNEXPLAINED
 from pipelines.simulate.rna_brightfield import (
     DAB,
     FAST_RED,
@@ -106,3 +108,44 @@ def spots_of_fields(settings, name):
             lost, len(dots),
         ]  # fmt: skip
     return sums
+
+
+@pytest.mark.parametrize(("name", "chromogen"), [("dab", DAB), ("fast_red", FAST_RED)])
+def test_wrong_stains_leave_more_of_a_picture_unexplained(name, chromogen):
+    """Batches tilt stains by 3 degrees: no right pair warns, and it always explains the most."""
+    for seed in (41, 42, 43):
+        field = simulate_rna_brightfield(
+            replace(SMALL, molecules=SINGLE, chromogen=chromogen), seed
+        )
+        left = {
+            second: unexplained_share(
+                field.channels["rgb"], [KNOWN_STAINS["haematoxylin"], KNOWN_STAINS[second]]
+            )
+            for second in ("dab", "fast_red", "eosin")
+        }
+        right = left.pop(name)
+        assert right < min(MOST_UNEXPLAINED, *left.values())
+
+
+def test_a_real_field_is_explained_by_its_stains_and_glass_by_none():
+    real, blue = immunohistochemistry(), KNOWN_STAINS["haematoxylin"]
+    assert unexplained_share(real, [blue, KNOWN_STAINS["dab"]]) < 0.02
+    assert unexplained_share(real, [blue, KNOWN_STAINS["eosin"]]) > 0.3
+    assert unexplained_share(real, [KNOWN_STAINS["eosin"]]) > MOST_UNEXPLAINED
+    noise = np.random.default_rng(0).normal(230, 3, (200, 200, 3))
+    glass = np.clip(noise, 0, 255).astype(np.uint8)
+    assert np.isnan(unexplained_share(glass, [blue, KNOWN_STAINS["dab"]]))
+    assert np.isnan(unexplained_share(real, list(KNOWN_STAINS.values())[:3]))
+    assert np.isnan(unexplained_share(real[:3], [blue, KNOWN_STAINS["dab"]]))
+
+
+def test_what_is_left_over_by_hand():
+    """Densities that vary along the stains leave nothing over, across them everything."""
+    rng = np.random.default_rng(1)
+    amounts = np.kron(rng.uniform(0, 1, (40, 40, 2)), np.ones((4, 4, 1)))
+    stains = [(0.6, 0.8, 0.0), (0.0, 0.6, 0.8)]
+    light = 0.8 * 10.0 ** -(amounts @ np.array(stains))
+    assert unexplained_share(light, stains) == pytest.approx(0, abs=1e-6)
+    across = np.cross(*stains) / np.linalg.norm(np.cross(*stains))
+    light = 0.8 * 10.0 ** (-1.0 - (amounts[..., :1] - 0.5) * across)
+    assert unexplained_share(light, stains) == pytest.approx(1, abs=1e-6)

@@ -94,6 +94,17 @@ def test_lipofuscin_is_told_from_the_stain_it_is_most_like_and_the_others_withou
     assert weights_of(with_eosin)["pigment"] == found["pigment"]
 
 
+def test_a_picture_whose_colours_are_not_its_stains_warns(tmp_path):
+    dots = [(y, x) for y in range(30, 140, 12) for x in range(30, 170, 12)]
+    path = write_study(tmp_path, dots)
+    for stain, warned in (("dab", False), ("eosin", True)):
+        checked = check_study(path)
+        stains = {"haematoxylin": "haematoxylin", "il1b": stain, "pigment": "lipofuscin"}
+        study = checked.study.model_copy(update={"stains": stains})
+        warnings = read_pixels(open_row(study, checked.rows[0]), study).warnings
+        assert any("unexplained" in text for text in warnings) == warned
+
+
 def test_pixels_of_a_box_are_those_of_the_whole(tmp_path):
     checked = check_study(write_study(tmp_path, DOTS))
     field = open_row(checked.study, checked.rows[0])
