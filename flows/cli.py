@@ -25,7 +25,7 @@ def serve(
     ] = None,
     port: Annotated[int, typer.Option(help="Of the page on this machine.")] = 4200,
 ) -> None:
-    """Sweep the folders of studies by the clock on this machine, until stopped.
+    """Sweep the folders of studies by the clock, until stopped.
 
     Starts a Prefect server for this machine alone, unless PREFECT_API_URL names one. Results are
     written beside each study file.
