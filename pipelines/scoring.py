@@ -12,6 +12,7 @@ from pipelines.errors import ImageError, StudyError
 from pipelines.files import replacing
 from pipelines.labels_store import read_label_image
 from pipelines.training.pairs import SUFFIXES, stem
+from pipelines.words import counted
 from segmentation.quality import Quality, assess, wholes_with_parts
 from segmentation.scores import match
 
@@ -73,16 +74,17 @@ def summary(results: list[Scored]) -> str:
     found = [one.quality for one in results if one.quality is not None]
     failed = len(results) - len(found)
     if not found:
-        return f"None of {len(results)} images could be scored."
+        return f"None of {counted(len(results), 'image')} could be scored."
     mean = {k: np.mean([getattr(q, k) for q in found]) for k in ("ap50", "ap75", "ap", "panoptic")}
     total = {f.name: sum(getattr(q, f.name) for q in found) for f in fields(Quality)}
     text = (
-        f"{len(found)} images, {total['n_truth']} true objects, {total['n_labels']} found: "
+        f"{counted(len(found), 'image')}, {total['n_truth']} true objects, "
+        f"{total['n_labels']} found: "
         f"AP 0.5 {mean['ap50']:.3f}, AP 0.75 {mean['ap75']:.3f}, AP 0.5-0.95 {mean['ap']:.3f}, "
         f"panoptic quality {mean['panoptic']:.3f} (means over images); {total['missed']} missed, "
         f"{total['extra']} extra, {total['split']} split, {total['merged']} merged."
     )
-    return text + (f" {failed} images could not be scored." if failed else "")
+    return text + (f" {counted(failed, 'image')} could not be scored." if failed else "")
 
 
 def _matched(labels: Path, truth: Path) -> list[tuple[str, Path | None, Path | None]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.files import replacing
+from pipelines.words import counted
 from segmentation.quality import Quality
 from segmentation.training.loop import Round
 
@@ -103,7 +104,8 @@ def _markdown(card: Card) -> str:
         f"SHA-256 `{card.sha256}`. Use it with `--model {card.weights.name}`.",
         "",
         "## What it learned from",
-        f"Began from {learned}. {card.n_objects} objects in {len(card.images)} images, median "
+        f"Began from {learned}. {card.n_objects} objects in "
+        f"{counted(len(card.images), 'image')}, median "
         f"diameter {sizes[1]:.1f} px ({sizes[0]:.1f} to {sizes[2]:.1f} px from image to image). "
         f"{card.n_ignored} annotated pieces were too small to learn from and were passed over.",
         "",
@@ -126,8 +128,8 @@ def _scores(card: Card) -> list[str]:
     if not card.after:
         return ["No image was held out, so nothing is known of images that it did not learn from."]
     lines = [
-        f"On {len(card.after)} images that were held out, chosen by chance. They also decided when "
-        "to stop, so new images may score somewhat lower; images of one field on both sides "
+        f"On {counted(len(card.after), 'image')} held out, chosen by chance. They also decided "
+        "when to stop, so new images may score somewhat lower; images of one field on both sides "
         "flatter the score.",
         "",
         "| | AP 0.5 | AP 0.75 | panoptic quality | count bias |",

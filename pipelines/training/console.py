@@ -15,6 +15,7 @@ from pipelines.run.lock import only_run
 from pipelines.training.card import Card, mean
 from pipelines.training.plan import Plan
 from pipelines.training.run import run_training
+from pipelines.words import counted
 from segmentation.training.loop import Round
 
 
@@ -73,7 +74,7 @@ def _print_plan(console: Console, plan: Plan) -> None:
         else "None is held out, so no score tells how good it is or when to stop."
     )
     steps = plan.settings.steps
-    console.print(f"At most {steps} steps on {learned} images. {by}", highlight=False)
+    console.print(f"At most {steps} steps on {counted(learned, 'image')}. {by}", highlight=False)
 
 
 def _print_card(console: Console, card: Card) -> None:

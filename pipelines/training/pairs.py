@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import StudyError
+from pipelines.words import counted
 
 SUFFIXES = frozenset({".tif", ".tiff", ".png", ".bmp"})
 # What programs add to the name of an image when they write its mask, longest first.
@@ -78,11 +79,14 @@ def _paired(pictures: list[Path], masks: list[Path], where: Path) -> list[Pair]:
         raise StudyError(f"There are no images ({', '.join(sorted(SUFFIXES))}) to pair in {where}.")
     if without:
         raise StudyError(
-            f"{len(without)} images have no mask in {where}: {_some(without)}. A mask is named as "
-            f"its image, or ends in one of {', '.join(MASK_ENDINGS)} before the suffix."
+            f"{counted(len(without), 'image')} without a mask in {where}: {_some(without)}. "
+            "A mask is named as its image, or ends in one of "
+            f"{', '.join(MASK_ENDINGS)} before the suffix."
         )
     if several:
-        raise StudyError(f"{len(several)} images have several masks in {where}: {_some(several)}.")
+        raise StudyError(
+            f"{counted(len(several), 'image')} with several masks in {where}: {_some(several)}."
+        )
     return [Pair(path, candidates[0]) for path, candidates in found]
 
 

@@ -32,7 +32,7 @@ def folders(tmp_path):
 def test_a_folder_against_a_folder(folders, tmp_path):
     results = score_files(*folders, tmp_path / "out", lambda _: None)
     assert (results[0].name, results[0].quality.ap50, results[0].quality.missed) == ("a", 0.5, 1)
-    assert "1 images, 2 true objects, 1 found: AP 0.5 0.500" in summary(results)
+    assert "1 image, 2 true objects, 1 found: AP 0.5 0.500" in summary(results)
     with (tmp_path / "out" / "scores.csv").open() as file:
         row = next(csv.DictReader(file))
     assert (row["image"], row["ap50"], row["error"]) == ("a", "0.5", "")

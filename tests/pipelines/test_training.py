@@ -52,7 +52,7 @@ def test_an_image_without_a_mask_is_named(tmp_path):
     write(tmp_path / "a.tif")
     write(tmp_path / "b.tif")
     (tmp_path / "b_masks.tif").unlink()
-    with pytest.raises(StudyError, match=r"1 images have no mask.*b\.tif.*_masks"):
+    with pytest.raises(StudyError, match=r"1 image without a mask.*b\.tif.*_masks"):
         find_pairs(tmp_path)
 
 
