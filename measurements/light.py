@@ -191,11 +191,12 @@ def light_fall_off(above: Floats, cells: Regions) -> tuple[float, float]:
     logs = np.clip(logs, centre - reach, centre + reach)
     terms = _radial_terms(y, x, cells.shape)
     coefficients = np.linalg.lstsq(terms, logs)[0]
-    residual = float(np.sum((logs - terms @ coefficients) ** 2))
+    residuals = logs - terms @ coefficients
+    residual = float(np.sum(residuals**2))
     explained = float(np.sum((logs - logs.mean()) ** 2)) - residual
     held = _block(y, x, TILES)
     where_cells_lie = _radial_terms(*_tile_centres(), cells.shape)[held] @ coefficients
-    blocks, effect = _design_effect(logs - terms @ coefficients, _block(y, x, BLOCKS))
+    blocks, effect = _design_effect(residuals, _block(y, x, BLOCKS))
     f = _ratio(explained / 3, effect * residual / (n - 4))
     p = float(stats.f.sf(f, 3, blocks - 4)) if blocks > 4 else float("nan")
     return float(1 - np.exp(-np.ptp(where_cells_lie))), p

@@ -117,7 +117,7 @@ def read_words(light: Floats, codebook: Codebook, limits: Limits) -> Reads:
     calls = np.where(share.any(axis=2), share.argmax(axis=2), NONE)
     wrong = (calls[:, None] != codebook.words[None]).sum(axis=2)
     ordered = np.sort(wrong, axis=1)
-    allowed = codebook.corrections if limits.corrections is None else limits.corrections
+    allowed = wrong_rounds_allowed(codebook, limits)
     unique = ordered[:, 0] < ordered[:, 1] if wrong.shape[1] > 1 else np.ones(n, dtype=bool)
     known = (ordered[:, 0] <= allowed) & unique
     nearest = wrong.argmin(axis=1)
@@ -131,6 +131,11 @@ def read_words(light: Floats, codebook: Codebook, limits: Limits) -> Reads:
         ordered[:, 0],
         known & (quality >= limits.quality),
     )
+
+
+def wrong_rounds_allowed(codebook: Codebook, limits: Limits) -> int:
+    """Wrong rounds that a read may have: the limit, by default what the words can correct."""
+    return codebook.corrections if limits.corrections is None else limits.corrections
 
 
 def shares(light: Floats) -> Floats:

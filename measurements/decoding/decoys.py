@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from measurements.decoding.codebook import Codebook, Ints, Limits, Reads, shares
+from measurements.decoding.codebook import (
+    Codebook,
+    Ints,
+    Limits,
+    Reads,
+    shares,
+    wrong_rounds_allowed,
+)
 from measurements.regions import Floats
 
 # Words of all colours that are looked through for decoys, and decoys that are read, at most.
@@ -59,7 +66,7 @@ def false_discovery(
         decoys = codebook.words[codebook.empty]
     if not len(decoys) or not of_genes:
         return FalseDiscovery(float("nan"), float("nan"))
-    allowed = codebook.corrections if limits.corrections is None else limits.corrections
+    allowed = wrong_rounds_allowed(codebook, limits)
     wrong = np.min([(reads.calls != word).sum(axis=1) for word in genes], axis=0)
     open_to = np.flatnonzero(wrong > 0)
     hits = [

@@ -15,13 +15,13 @@ from pipelines.run.parts import Part
 from pipelines.study.controls import STAINED
 from pipelines.study.design import selected
 from pipelines.study.model import Positivity, Study
+from pipelines.words import counted, some
 
 Values = NDArray[np.float64]
 OF_LIGHT = ("_above_background", "_unmixed")
 """Ends of the names of columns that hold light of a channel or a reporter."""
 DIM, BRIGHT = 0.1, 0.9
 """Quantiles of an image's cells that stand for nearly all of them [judgement]."""
-MOST_NAMED = 5
 RAISED = (
     "brighter than the middle one of the controls: a marker in all cells, or autofluorescence or "
     "background, which a gate takes for it; compare with unlabelled cells of the same treatment"
@@ -41,7 +41,7 @@ def shift_warnings(study: Study, parts: Sequence[Part], apart: Sequence[Part]) -
         apart: control images that are in no table.
     """
     return [
-        f"{name}: nearly all cells of {_listed(images)} are {text}"
+        f"{name}: nearly all cells of {counted(len(images), 'image')} ({some(images)}) are {text}"
         for name, rule in study.positivity.items()
         if rule.rule == "control_percentile" and rule.of.endswith(OF_LIGHT)
         for text, images in _shifted(rule, study, parts, apart).items()
@@ -55,12 +55,15 @@ def _shifted(
     """Images whose cells are nearly all brighter or darker than the controls of their batch."""
     among = [*parts, *apart] if STAINED in rule.controls else parts
     ids = {row.image_id for row in selected([p.row for p in among], rule.controls)}
-    controls = [part for part in among if part.image_id in ids]
     flags = study.exclude.flags
+    controls: dict[object, list[Values]] = {}
+    for part in among:
+        if part.image_id in ids:
+            controls.setdefault(_level(part, rule), []).append(_kept(part, rule.of, flags))
+    batches = {level: np.concatenate(values) for level, values in controls.items()}
     found: dict[str, list[str]] = {RAISED: [], LOWERED: []}
     for part in parts:
-        batch = [p for p in controls if rule.by is None or _level(p, rule) == _level(part, rule)]
-        usual = np.concatenate([np.zeros(0), *(_kept(p, rule.of, flags) for p in batch)])
+        usual = batches.get(_level(part, rule), np.zeros(0))
         own = _kept(part, rule.of, flags)
         if part.image_id in ids or min(own.size, usual.size) < MIN_CELLS:
             continue
@@ -78,9 +81,3 @@ def _level(part: Part, rule: Positivity) -> object:
 def _kept(part: Part, column: str, exclude: Sequence[str]) -> Values:
     values = part.values(column)[part.kept(exclude)]
     return values[np.isfinite(values)]
-
-
-def _listed(images: Sequence[str]) -> str:
-    named = ", ".join(images[:MOST_NAMED])
-    more = " and others" if len(images) > MOST_NAMED else ""
-    return f"{len(images)} image{'s' * (len(images) > 1)} ({named}{more})"

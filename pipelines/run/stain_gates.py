@@ -27,6 +27,7 @@ from pipelines.study.beta_gal import beta_gal_of
 from pipelines.study.csv_table import Value
 from pipelines.study.design import group_columns, selected
 from pipelines.study.model import Positivity, Study
+from pipelines.words import some
 
 OVER_AREA = frozenset(named(column, "cell").name for column in (MEAN, P95, STAINED))
 """Columns that the same amount of stain raises where the cell is smaller."""
@@ -34,7 +35,6 @@ AMOUNTS = [named(INTEGRATED, "cell").name + suffix[2] for suffix in (UM_SUFFIX, 
 AREA_RATIO = 4 / 3
 """[judgement] Of simulated null cells whose amounts of stain vary by half of their mean, 5 % are
 over a gate of larger cells at a ratio of 1, 14 % at 4/3, 24 to 53 % at 2."""
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,10 @@ def _covered(parts: Sequence[Part]) -> list[str]:
     found = [name for name, share in shares if share is not None and share < LEAST_OUTSIDE]
     if not found:
         return []
-    names = ", ".join(found[:MOST_NAMED]) + (" and others" if len(found) > MOST_NAMED else "")
     return [
-        f"beta_gal: {len(found)} of {len(parts)} images are covered by cells ({names}), which "
-        "their light is then taken from: stain reads too low, and against control images with "
-        "bare background a fifth of unstained cells can read positive; give a blank field"
+        f"beta_gal: {len(found)} of {len(parts)} images are covered by cells ({some(found)}), "
+        "which their light is then taken from: stain reads too low, and against control images "
+        "with bare background a fifth of unstained cells can read positive; give a blank field"
     ]
 
 
