@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from measurements.foci_filter import BandPass
+from measurements.foci_light import light_of_foci
 from measurements.foci_scale import Evidence, ImageScale, typical_square
 from measurements.foci_settings import FociSettings
 from measurements.foci_smoothing import (
@@ -25,18 +27,36 @@ from measurements.foci_summits import is_summit
 from measurements.regions import divide
 
 # What foci are taken to add is subtracted, which fits their cores worst: pixels where it is more
-# than this many SDs are left out.
+# than this many SDs are left out. Not where it is as much less: the rings around all bright grains
+# of a texture would be left out with it, and the grains stand out of what is left.
 CORE = 0.5
 # Summits this many SDs high are left out. A few of them are texture, which costs every place the
-# same little; at 2.5 it is more than a few, and images without foci get false ones. Where foci are
-# dense, higher ones would leave the foci in.
-SUSPECT = 3.0
+# same little; at 3 it is more than a few where texture is spotty, and nuclei without foci get
+# false ones. Where foci are dense, higher ones would leave the foci in.
+SUSPECT = 3.5
 PASSES = 2
 # Values beyond this many SDs are cut before they are squared, or what is left of bright foci would
 # count as noise. It costs a normal distribution 4 % of its SD.
 CUT = 2.0
 # How many pixels' worth of evidence, in focus areas, a nucleus as a whole has against a place.
 PRIOR_AREAS = 8.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """An image and its response.
+
+    Attributes:
+        levelled: image: grey values less the level of each nucleus.
+        values: image: response in grey values, mean about 0, 0 outside nuclei.
+        index: image of 1 + row of the nucleus, 0 outside.
+        filtered: the band-pass that made the response.
+    """
+
+    levelled: Image
+    values: Image
+    index: NDArray[np.int32]
+    filtered: BandPass
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +73,7 @@ class _Around:
 
 
 def local_noise(
-    values: Image,
-    index: NDArray[np.int32],
+    picture: Picture,
     n_nuclei: int,
     sigmas: Scales,
     settings: FociSettings,
@@ -62,16 +81,16 @@ def local_noise(
 ) -> tuple[Image, list[Evidence]]:
     """SD of the response around each pixel.
 
-    What is taken for foci is subtracted as the response of foci of their heights, since the trough
-    that a bright one leaves around itself is no noise, and where foci are dense there is little
-    beside their troughs. For the first estimate these are all summits, and only what is negative
+    What is taken for foci is subtracted, since the trough that a bright one leaves around itself is
+    no noise, and where foci are dense there is little beside their troughs. For the first estimate
+    these are all summits, with the response of foci of their heights, and only what is negative
     counts, which they hardly change where they are texture. What stands out of that is taken for
-    foci by the next estimate, which leaves their cores out. And again. Where foci leave little of
-    the surroundings, the nucleus as a whole counts instead.
+    foci by the next estimate: their light is fitted and taken off the image, and where they made
+    much of the response nothing counts. And again. Where foci leave little of the surroundings, the
+    nucleus as a whole counts instead.
 
     Args:
-        values: response of the image, mean about 0, 0 outside nuclei.
-        index: image of 1 + row of the nucleus, 0 outside.
+        picture: the image and its response.
         n_nuclei: number of nuclei.
         sigmas: SD of a focus along each axis, px.
         settings: scales of the band-pass and of the surroundings.
@@ -83,6 +102,9 @@ def local_noise(
     """
     typical = (None,) * (1 + PASSES) if scale.typical is None else (*scale.typical, None)
     known = typical[: 1 + PASSES]
+    values, index = picture.values, picture.index
+    # A block's own part of a picture that is one region ends where no focus does.
+    regions = index if scale.ground is None else (index > 0).astype(np.int32)
     step = step_for(sigmas)
     thin, sparse = thinned(index, step), thinned_scales(sigmas, step)
     around = _Around(
@@ -100,11 +122,11 @@ def local_noise(
     noise, first = _spread(below, (thin > 0) & (below < 0), around, known[0])
     evidence = [first]
     for usual in known[1:]:
-        foci = np.zeros_like(values)
-        foci[at] = np.where(heights > SUSPECT * noise[place], heights, 0)
-        of_foci = _response_of_foci(foci, sigmas, settings)
-        free = (thin > 0) & (thinned(of_foci, step) <= CORE * noise)
-        rest = thinned(values - of_foci, step)
+        suspects = np.stack(at, axis=1)[heights > SUSPECT * noise[place]]
+        light = light_of_foci(picture.levelled, regions, suspects, sigmas)
+        without = picture.filtered.response(picture.levelled - light)
+        rest = thinned(without, step)
+        free = (thin > 0) & (thinned(values, step) - rest <= CORE * noise)
         cut = CUT * noise
         noise, found = _spread(np.clip(rest, -cut, cut), free, around, usual)
         evidence.append(found)

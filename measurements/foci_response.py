@@ -24,19 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.errors import MeasurementError
-from measurements.foci_noise import local_noise
+from measurements.foci_filter import BandPass
+from measurements.foci_noise import Picture, local_noise
 from measurements.foci_rim import levels_by_depth
 from measurements.foci_scale import Evidence, ImageScale, brightest, darkest, sampled
 from measurements.foci_settings import FociSettings
-from measurements.foci_smoothing import Image, Members, box, gaussian, in_units, ratio, scaled
+from measurements.foci_smoothing import Image, Members, gaussian, scaled
 from measurements.regions import Floats, Regions, divide
 
 # How many SDs of a nucleus's pixels the root's argument stays above 0: the root then does next to
 # nothing to a nucleus that is mostly noise.
 ROOT_MARGIN = 3.0
-# How far, times a focus's SD, the level is looked for that takes slopes off before the band-pass:
-# towards the rim a nucleus gets thin, and what the mask cuts off there would weigh on one side.
-LEVEL = 5.0
 # SD of how far an outline lies beside the rim that it marks, px. Outlines of whole pixels alone
 # make it 0.3, and what errs together along them weighs more: on simulated discs and ellipses of 12
 # to 35 px radius without noise, 0.5 gives the response at the rim to within a factor of two.
@@ -92,11 +90,10 @@ def band_pass(
     bright = np.nan_to_num(image.astype(np.float32), nan=0, posinf=0, neginf=0)
     scale = ImageScale(darkest(sampled(image)), brightest(image), None) if whole is None else whole
     found = _evened(bright, members, index, max(sigmas[-2:]), scale)
-    level = scaled(sigmas, LEVEL)
-    even = (found.even - ratio(box(found.even, level), box(mask, level))) * mask
-    values = _difference(even, mask, scaled(sigmas, settings.fine), scaled(sigmas, settings.coarse))
-    values *= found.unit
-    noise, evidence = local_noise(values, index, len(nuclei), sigmas, settings, scale)
+    filtered = BandPass.of(mask, found.unit, sigmas, settings)
+    values = filtered.response(found.levelled)
+    picture = Picture(found.levelled, values, index, filtered)
+    noise, evidence = local_noise(picture, len(nuclei), sigmas, settings, scale)
     gain = _gain(settings, sigmas)
     if found.slope is not None:
         unsure = np.sqrt(_blurred(found.slope**2, sigmas, settings))
@@ -136,14 +133,12 @@ class _Evened:
 
     Attributes:
         levelled: grey values less the nucleus's level at that depth.
-        even: their root 2 sqrt(1 + levelled / unit) - 2.
         unit: on each nucleus's pixels its mean brightness above the darkest part of the image, in
-            grey values. A small change of the root times the unit is the change in grey values.
+            grey values, at which the root is taken.
         slope: steepness of the levels taken off, grey values per px of depth; None without rims.
     """
 
     levelled: Image
-    even: Image
     unit: Image
     slope: Image | None
 
@@ -151,7 +146,7 @@ class _Evened:
 def _evened(
     pixels: Image, members: Members, index: NDArray[np.int32], sigma: float, scale: ImageScale
 ) -> _Evened:
-    """Take off the level of every nucleus at each depth; even out bright and dark by a root.
+    """Take off the level of every nucleus at each depth.
 
     A picture that is one region in all has the level of its ground, and no rim.
     """
@@ -174,17 +169,7 @@ def _evened(
     if ground is None:
         level, slope = levels_by_depth(levelled, members, index, sigma)
         levelled -= level
-    even = 2 * np.sqrt(np.maximum(1 + in_units(levelled, units), 0)) - 2
-    return _Evened(levelled, even, units, slope)
-
-
-def _difference(
-    image: Image, mask: Image, fine: tuple[float, ...], coarse: tuple[float, ...]
-) -> Image:
-    near = ratio(gaussian(image, fine), gaussian(mask, fine))
-    around = ratio(gaussian(image, coarse), gaussian(mask, coarse))
-    difference: Image = (near - around) * mask
-    return difference
+    return _Evened(levelled, units, slope)
 
 
 def _blurred(variance: Image, sigmas: tuple[float, ...], settings: FociSettings) -> Image:

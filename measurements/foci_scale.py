@@ -18,9 +18,10 @@ from measurements.regions import Floats, divide
 SAMPLED = 4
 DARKEST = 0.01
 # How far, times the SD of a focus, what lies around a nucleus makes itself felt: level and
-# band-pass 9.2, each of three noises 17.5 (7 and twice the response of foci), surroundings of peaks
+# band-pass 9.2, the first noise 17.5 (7 and twice the response of foci), each of the two others
+# 22.4 (7, level and band-pass again, the light of foci 4 and its fit 2.2), surroundings of peaks
 # 8.4.
-REACH = 71.0
+REACH = 80.0
 # The mean of a nucleus and three times its noise reach through all of it, and to its neighbours.
 REACH_NUCLEI = 4.0
 

@@ -10,11 +10,11 @@ of foci are log-normal.
 
 Both shapes are the same for all images of a batch and are fitted to all of them together, by
 expectation maximisation; the share of foci is each image's own. The threshold is where a summit is
-a focus with a probability of 0.4, a local false discovery rate of 0.6 (Efron 2004, J Am Stat Assoc
-99:96): there missed foci and false ones nearly balance, in an image with no focus as in one with
-many; of foci as weak as three SDs of their surroundings a tenth more are missed. Pooling matters:
-with one share for all, few foci are found in the midst of many false ones, or many are missed
-(tests/benchmarks/foci.py prints both).
+a focus with a probability of 0.42, a local false discovery rate of 0.58 (Efron 2004, J Am Stat
+Assoc 99:96): there missed foci and false ones nearly balance, in an image with no focus as in one
+with many; of few foci as weak as three SDs of their surroundings a tenth more are missed. Pooling
+matters: with one share for all, few foci are found in the midst of many false ones, or many are
+missed (tests/benchmarks/foci.py prints both).
 """
 
 from collections.abc import Sequence
@@ -36,11 +36,11 @@ EDGES = np.geomspace(START, 250.0, 474)
 SCALES = np.linspace(0.5, 1.45, 191)
 # ν: the noise around a place is an estimate, and texture differs within a nucleus. Simulated nuclei
 # without foci say 12 to 15; even texture may be as good as a normal field.
-FREEDOMS = 15.0, 40.0, 1000.0
+FREEDOMS = 12.0, 15.0, 40.0, 1000.0
 # A summit counts as a focus where it is one with this probability. F1 is highest at half of its own
 # highest value (Lipton, Elkan & Narayanaswamy 2014, ECML PKDD 225), 0.8 to 0.9 for weak foci; for
 # bright ones it hardly matters.
-PROBABILITY = 0.4
+PROBABILITY = 0.42
 WIDTHS = 0.1, 0.8
 # As though so many summits had been seen before, in a usual texture and of usual foci: they steady
 # a single image and weigh nothing in a batch.
