@@ -83,12 +83,13 @@ def _least_squares(values: Image, counted: NDArray[np.bool_], shapes: Floats) ->
     """
     n = shapes.shape[1]
     products = (shapes[:, :, None] * shapes[:, None, :]).reshape(len(shapes), n * n)
-    normal = _product(counted, products).reshape(-1, n, n) + STEADY * np.eye(n)
-    right = _product(values * counted, shapes)
+    weights = counted.astype(np.float64)
+    normal = _product(weights, products).reshape(-1, n, n) + STEADY * np.eye(n)
+    right = _product(values * weights, shapes)
     return np.asarray(np.linalg.solve(normal, right[..., None])[..., 0])
 
 
-def _product(rows: NDArray[np.generic], matrix: Floats) -> Floats:
+def _product(rows: Floats, matrix: Floats) -> Floats:
     """Matrix product whose rows do not depend on each other, to the bit.
 
     BLAS adds up in an order that changes with the number of rows, and a part of a slide has not as
