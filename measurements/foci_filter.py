@@ -58,14 +58,17 @@ class BandPass:
             _Smoothing(coarse, gaussian(mask, coarse)),
         )
 
-    def response(self, levelled: Image) -> Image:
+    def response(self, levelled: Image, without_foci: Image | None = None) -> Image:
         """Response, grey values, 0 outside nuclei.
 
         Args:
             levelled: grey values less the level of each nucleus.
+            without_foci: the same without the light of foci, which tells the slopes: a very bright
+                one would be the edge of a slope all around. Default: there are none.
         """
-        even = 2 * np.sqrt(np.maximum(1 + in_units(levelled, self.unit), 0)) - 2
-        slope = ratio(box(even, self.level.scales), self.level.weight)
+        even = self._evened(levelled)
+        ground = even if without_foci is None else self._evened(without_foci)
+        slope = ratio(box(ground, self.level.scales), self.level.weight)
         even = (even - slope) * self.mask
         near, around = (
             ratio(gaussian(even, kernel.scales), kernel.weight)
@@ -73,3 +76,7 @@ class BandPass:
         )
         response: Image = (near - around) * self.mask * self.unit
         return response
+
+    def _evened(self, levelled: Image) -> Image:
+        even: Image = 2 * np.sqrt(np.maximum(1 + in_units(levelled, self.unit), 0)) - 2
+        return even

@@ -78,7 +78,7 @@ def local_noise(
     sigmas: Scales,
     settings: FociSettings,
     scale: ImageScale,
-) -> tuple[Image, list[Evidence]]:
+) -> tuple[Image, Image, list[Evidence]]:
     """SD of the response around each pixel.
 
     What is taken for foci is subtracted, since the trough that a bright one leaves around itself is
@@ -98,7 +98,8 @@ def local_noise(
             lacks one.
 
     Returns:
-        The SD, and what each nucleus added to every estimate.
+        The SD, the grey values less the level without the light of foci, and what each nucleus
+        added to every estimate.
     """
     typical = (None,) * (1 + PASSES) if scale.typical is None else (*scale.typical, None)
     known = typical[: 1 + PASSES]
@@ -123,14 +124,13 @@ def local_noise(
     evidence = [first]
     for usual in known[1:]:
         suspects = np.stack(at, axis=1)[heights > SUSPECT * noise[place]]
-        light = light_of_foci(picture.levelled, regions, suspects, sigmas)
-        without = picture.filtered.response(picture.levelled - light)
-        rest = thinned(without, step)
+        without = picture.levelled - light_of_foci(picture.levelled, regions, suspects, sigmas)
+        rest = thinned(picture.filtered.response(without), step)
         free = (thin > 0) & (thinned(values, step) - rest <= CORE * noise)
         cut = CUT * noise
         noise, found = _spread(np.clip(rest, -cut, cut), free, around, usual)
         evidence.append(found)
-    return filled(noise, values.shape, step), evidence
+    return filled(noise, values.shape, step), without, evidence
 
 
 def _focus_area(sigmas: Scales) -> float:

@@ -93,7 +93,8 @@ def band_pass(
     filtered = BandPass.of(mask, found.unit, sigmas, settings)
     values = filtered.response(found.levelled)
     picture = Picture(found.levelled, values, index, filtered)
-    noise, evidence = local_noise(picture, len(nuclei), sigmas, settings, scale)
+    noise, without, evidence = local_noise(picture, len(nuclei), sigmas, settings, scale)
+    values = filtered.response(found.levelled, without)
     gain = _gain(settings, sigmas)
     if found.slope is not None:
         unsure = np.sqrt(_blurred(found.slope**2, sigmas, settings))
