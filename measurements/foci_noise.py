@@ -18,13 +18,15 @@ from measurements.foci_smoothing import (
     gaussian,
     highest,
     in_units,
+    ratio,
     scaled,
     step_for,
     thinned,
     thinned_scales,
 )
 from measurements.foci_summits import is_summit
-from measurements.regions import divide
+from measurements.order_statistics import group_quantiles
+from measurements.regions import Floats, divide
 
 # What foci are taken to add is subtracted, which fits their cores worst: pixels where it is more
 # than this many SDs are left out. Not where it is as much less: the rings around all bright grains
@@ -121,7 +123,7 @@ def local_noise(
     rest = thinned(values - _response_of_foci(foci, sigmas, settings), step)
     below = np.minimum(rest, 0)
     noise, first = _spread(below, (thin > 0) & (below < 0), around, known[0])
-    evidence = [first]
+    evidence, without = [first], picture.levelled
     for usual in known[1:]:
         suspects = np.stack(at, axis=1)[heights > SUSPECT * noise[place]]
         without = picture.levelled - light_of_foci(picture.levelled, regions, suspects, sigmas)
@@ -161,7 +163,7 @@ def _sum_of_responses(peaks: Image, sigmas: Scales, settings: FociSettings) -> I
 def _spread(
     values: Image, counted: NDArray[np.bool_], around: _Around, typical: float | None
 ) -> tuple[Image, Evidence]:
-    """Root mean square over the counted pixels around each place, drawn to the nucleus's own.
+    """Root mean square over the counted pixels around each place, drawn to its nucleus's median.
 
     Relative to each nucleus's own, so that a noisy neighbour does not matter.
     """
@@ -175,7 +177,8 @@ def _spread(
     if around.one_region:
         own = np.full(members.n, usual)
     else:
-        own = divide(total + prior * usual, counts + prior)
+        middle = _medians(ratio(box(squares, window), box(weight, window)), counted, members)
+        own = divide(counts * middle + prior * usual, counts + prior)
     own_image = members.spread(own, values.shape)
     relative = in_units(squares, own_image)
     area = float(np.prod([2 * max(1, round(half)) + 1 for half in window]))
@@ -184,3 +187,17 @@ def _spread(
     # A thinned pixel beside a nucleus stands for pixels in it.
     noise = np.where(own_image > 0, spread, highest(spread, (1,) * spread.ndim))
     return noise, Evidence(counts, total)
+
+
+def _medians(image: Image, counted: NDArray[np.bool_], members: Members) -> Floats:
+    """Median over each nucleus's counted pixels, 0 where none counts.
+
+    What a speck of debris leaves of itself is in the mean of all its nucleus, whose foci would then
+    be lost in it.
+    """
+    inside = counted.ravel()[members.pixels]
+    pixels, rows = members.pixels[inside], members.rows[inside]
+    order = np.argsort(rows, kind="stable")
+    starts = np.searchsorted(rows[order], np.arange(members.n + 1))
+    (medians,) = group_quantiles(image.ravel()[pixels[order]], starts, (0.5,))
+    return np.where(np.isnan(medians), 0, medians)
