@@ -39,7 +39,7 @@ Single = Callable[[NDArray[np.generic], NDArray[np.uint32]], Places]
 Detector = Callable[[Sequence[Simulated]], list[Places]]
 
 SETTINGS = FociDetection(sigma=SIGMA)
-TUNING_SEED, TEST_SEED = 0, 100
+TUNING_SEED, TEST_SEED = 0, 3000
 GRID = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)
 BEST_THRESHOLD, TOLD = "best_threshold", "told_filter"
 
