@@ -96,7 +96,7 @@ def test_a_far_brighter_point_makes_no_foci_around_itself():
 
 @pytest.mark.parametrize(("snr", "limit"), [(3, 0.1), (8, 0.25)])
 def test_dense_foci_are_no_noise(snr, limit):
-    """The noise around them is nearly what it is without: bells of one width made it 1.13 and 1.44."""
+    """The noise is nearly what it is without them: 1.13 and 1.44 of it with bells of one width."""
     noise = {}
     for count in (0, 40):
         field = Condition(snr=snr, count=count).simulate(1303)
