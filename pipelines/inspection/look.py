@@ -134,7 +134,8 @@ def _doubts(info: ImageInfo, channels: tuple[Channel, ...]) -> list[str]:
         if channel.broken:
             found.append(
                 f"channel {channel.name}: {channel.broken:.1%} of the pixels are NaN or infinite; "
-                "a run refuses such an image, so cut that part off in all channels"
+                "a run outlines no cells in such a channel and gives those beside such pixels no "
+                "value, so cut that part off in all channels"
             )
         if channel.low == channel.high:
             found.append(f"channel {channel.name} has the value {channel.low:g} in every pixel")
