@@ -50,6 +50,14 @@ SATURATED = Column(
 CONSTANT = Column(
     "{channel}_constant", "flag", "bool", "All pixels of {channel} are equal.", "min = max"
 )
+BROKEN = Column(
+    "{channel}_broken_pixels",
+    "flag",
+    "bool",
+    "Pixels of {channel} are NaN or infinite: cells that they touch, or whose surroundings they "
+    "touch, have no value.",
+    "any",
+)
 EDGE_STEEPNESS = Column(
     "{channel}_edge_steepness",
     "1/px",
@@ -81,7 +89,7 @@ SATURATED_CELL = Column(
 )
 
 IMAGE_QUALITY = (
-    SATURATED_FRACTION, IMAGE_BACKGROUND, FOCUS, WRAPPED_JUMPS, SATURATED, CONSTANT, WRAPPED
+    SATURATED_FRACTION, IMAGE_BACKGROUND, FOCUS, WRAPPED_JUMPS, SATURATED, CONSTANT, BROKEN, WRAPPED
 )  # fmt: skip
 """Columns of `measure_image_quality`."""
 
@@ -139,6 +147,7 @@ def measure_image_quality(
         WRAPPED_JUMPS: jumps,
         SATURATED: saturated > limits.saturated_image,
         CONSTANT: constant,
+        BROKEN: not bool(np.isfinite(image).all()),
         WRAPPED: jumps >= limits.wrapped_jumps,
     }
     return {c.bind(channel=channel): np.array([v], dtype=c.dtype) for c, v in values.items()}

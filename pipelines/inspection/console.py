@@ -89,6 +89,10 @@ def _chosen(look: Look, wanted: str | None) -> Channel:
 def _print_diameter(console: Console, channel: Channel, model: str, pixel: float | None) -> None:
     from pipelines.inspection.diameter import diameter_of
 
+    if channel.broken:
+        text = f"Diameter: not measured, since pixels of channel {channel.name} are not numbers."
+        console.print(escape(text))
+        return
     found = diameter_of(channel, model)
     if found is None:
         console.print(f"Diameter: {model} finds too few objects in channel {escape(channel.name)}.")

@@ -29,6 +29,7 @@ class Channel:
         median: of the grey values.
         high: largest one.
         saturated: share of the pixels that are clipped.
+        broken: share of the pixels that are NaN or infinite.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Channel:
     median: float
     high: float
     saturated: float
+    broken: float = 0.0
 
     @property
     def grey(self) -> NDArray[Any]:
@@ -108,11 +110,12 @@ def _middle(info: ImageInfo) -> Box:
 def _channel(field: Field, name: str, box: Box) -> Channel:
     pixels = field.plane(name, box)
     values = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels
+    broken = 1 - values.size / pixels.size
     if not values.size:
-        return Channel(name, pixels, float("nan"), float("nan"), float("nan"), 0.0)
+        return Channel(name, pixels, float("nan"), float("nan"), float("nan"), 0.0, broken)
     saturated = float((values >= saturation_level(pixels)).mean())
     low, high = float(values.min()), float(values.max())
-    return Channel(name, pixels, low, float(np.median(values)), high, saturated)
+    return Channel(name, pixels, low, float(np.median(values)), high, saturated, broken)
 
 
 def _doubts(info: ImageInfo, channels: tuple[Channel, ...]) -> list[str]:
@@ -121,7 +124,19 @@ def _doubts(info: ImageInfo, channels: tuple[Channel, ...]) -> list[str]:
         found.append("the file has no pixel size: set pixel_size_um in the study, or `unknown`")
     if info.dtype == "uint8" and not info.is_rgb:
         found.append("8 bit: dim differences between cells may be lost; keep the 16-bit original")
+    if info.is_rgb:
+        found.append(
+            "a colour picture: of brightfield, name it `rgb` in the study's channels; of "
+            "fluorescence, its red, green and blue are the channels 0, 1 and 2, whose contrast may "
+            "have been set by image, so that images cannot be compared: better the original files"
+        )
     for channel in channels:
+        if channel.broken:
+            found.append(
+                f"channel {channel.name}: {channel.broken:.1%} of the pixels are NaN or infinite; "
+                "a run outlines no cells in such a channel and gives those beside such pixels no "
+                "value, so cut that part off in all channels"
+            )
         if channel.low == channel.high:
             found.append(f"channel {channel.name} has the value {channel.low:g} in every pixel")
         elif channel.saturated > _WORTH_SAYING:

@@ -126,8 +126,8 @@ def moments_of(measured: Measured, design: Statistics) -> tuple[Moments, Design]
     A level's members are told apart within the level above: clone 1 of two donors is two clones.
     """
     frame = measured.images
-    unit = list(dict.fromkeys((*design.factors, *([design.blocks] if design.blocks else []))))
-    above = [*unit, measured.random[0]]
+    blocked = [design.blocks] if design.blocks else []
+    above = list(dict.fromkeys((*design.factors, *blocked, measured.random[0])))
     levels = [_codes(frame, above)]
     for name in measured.random[1:]:
         above.append(name)

@@ -78,9 +78,27 @@ def plan_of(
         growth=growth,
         paired=components.paired,
     )
-    if refolded is None or isinstance(refolded, str) or plan.spread == 0:
-        return plan
-    return replace(plan, gate=_gate(measured, design, plan, refolded))
+    if plan.spread > 0 and refolded is not None and not isinstance(refolded, str):
+        plan = replace(plan, gate=_gate(measured, design, plan, refolded))
+    if growth != "odds" or plan.gate is not None:
+        return plan  # what a gate adds was told with the chance of the cells in it
+    between = components.sd_between(components.members[IMAGE])
+    return replace(
+        plan,
+        spread=between / float(typical) if typical > 0 else 0.0,
+        chance=1 / (components.members[IMAGE] * components.cells_per_image),
+    )
+
+
+def resampled(plan: Plan, components: Components, images: float, cells: float) -> Plan:
+    """The plan for units of other numbers of images, and of cells in each."""
+    usual = components.members[IMAGE]
+    if plan.chance:
+        now, then = components.sd_between(usual), components.sd_between(images)
+        spread = plan.spread * then / now if now else plan.spread
+        return replace(plan, spread=spread, chance=1 / (images * cells))
+    now = components.sd_of_unit_means(usual, components.cells_per_image)
+    return plan.varying(components.sd_of_unit_means(images, cells) / now if now else 1.0)
 
 
 def test_of(plan: Plan) -> str:

@@ -7,7 +7,8 @@ hold both sides, with n - 1.
 
 Groups whose means differ rarely vary alike: donors differ in intensity by factors, so that twice
 the mean is twice the SD. A plan that takes the reference's SD for both groups promised to find 84 %
-of simulated differences in intensity of which 44 % were found.
+of simulated differences in intensity of which 44 % were found. Fractions vary by the number of
+their cells as well, as √(m(1 - m)/cells), which for rare cells is more than donors do.
 """
 
 from collections.abc import Mapping
@@ -59,12 +60,17 @@ class Components:
 
         Levels between unit and image keep the members they had, at most one an image.
         """
+        cells = self.cells / (images * cells_per_image)
+        return float(np.sqrt(self.sd_between(images) ** 2 + cells))
+
+    def sd_between(self, images: float) -> float:
+        """The same without what the cells bring."""
         unit, *below = self.variances
         variance = self.variances[unit]
         for level in below:
             n = images if level == "image_id" else min(self.members[level], images)
             variance += self.variances[level] / n
-        return float(np.sqrt(variance + self.cells / (images * cells_per_image)))
+        return float(np.sqrt(variance))
 
     @property
     def cautious(self) -> float:
@@ -87,6 +93,8 @@ class Plan:
         paired: whether both groups are compared within blocks, by Student's t of the differences.
         gate: factors to the SD of the reference and of the other group that the error of a gate of
             control cells brings; None where there is none.
+        chance: of a fraction m, what counting the cells of a unit adds to its variance, over
+            m(1 - m): 1 / cells; 0 where `spread` holds it.
     """
 
     mean: float
@@ -94,14 +102,16 @@ class Plan:
     growth: Growth = "none"
     paired: bool = False
     gate: tuple[float, float] | None = None
+    chance: float = 0.0
 
     def sd(self, mean: float) -> float:
         """SD between units of a group with that mean."""
-        return self.spread * grown(mean, self.growth)
+        chance = self.chance * mean * (1 - mean) if self.chance else 0.0
+        return float(np.sqrt((self.spread * grown(mean, self.growth)) ** 2 + chance))
 
     def varying(self, factor: float) -> "Plan":
         """The same plan with units that vary that many times as much."""
-        return replace(self, spread=self.spread * factor)
+        return replace(self, spread=self.spread * factor, chance=self.chance * factor**2)
 
 
 def grown(mean: float, growth: Growth) -> float:
@@ -140,7 +150,8 @@ def _on_scale_of_test(plan: Plan, mean: float, side: int) -> tuple[float, float]
         return mean, plan.sd(mean) * factor
     if plan.gate:
         return float(logit(mean)), plan.spread * factor
-    return float(np.arcsin(np.sqrt(mean))), plan.spread * np.sqrt(mean * (1 - mean)) / 2
+    sd = np.sqrt(plan.spread**2 * mean * (1 - mean) + plan.chance) / 2
+    return float(np.arcsin(np.sqrt(mean))), float(sd)
 
 
 def detectable(plan: Plan, units: int, wanted: float = 0.8) -> float | None:
@@ -156,7 +167,7 @@ def detectable(plan: Plan, units: int, wanted: float = 0.8) -> float | None:
         even the largest is found less often: with few units that vary in proportion to their mean,
         the higher group's own SD hides any increase.
     """
-    if plan.spread == 0:
+    if plan.spread == plan.chance == 0:
         return 0.0
     direction = -1 if plan.growth == "odds" and plan.mean > 0.5 else 1
     most = _largest(plan)

@@ -13,7 +13,7 @@ import polars as pl
 from measurements.columns import Column
 from pipelines.statistics.measured import measure
 from pipelines.statistics.moments import COUNTED, IMAGE, MEAN
-from pipelines.statistics.plans import components_of, plan_of, test_of
+from pipelines.statistics.plans import components_of, plan_of, resampled, test_of
 from pipelines.statistics.power import Components, Plan, detectable
 from pipelines.statistics.regated import percentile_gate, regated
 from pipelines.statistics.results import joined
@@ -41,6 +41,7 @@ GROWTH = {
     "mean": "in proportion to a group's mean",
     "odds": "in proportion to m(1 - m) of a group's fraction m",
 }
+CHANCE = ", and what counting so many cells leaves to chance"
 
 SOURCE = "pipelines.statistics.power"
 PLAN = "noncentral t (Cohen 1988, ch. 2; Welch 1947) with variance components by REML"
@@ -165,19 +166,18 @@ def _rows(components: Components, plan: Plan, limit: str = "") -> list[Row]:
         limit,
     )
     images, cells = components.members[IMAGE], components.cells_per_image
-    now = components.sd_of_unit_means(images, cells)
     found: list[Row] = []
     for name, (more_images, more_cells) in SAMPLINGS.items():
         sampled = (images * more_images, cells * more_cells)
         if sampled[0] < 1:
             continue
-        sampling = plan.varying(components.sd_of_unit_means(*sampled) / now if now else 1.0)
+        sampling = resampled(plan, components, *sampled)
         same: Row = {
             "sampling": name,
             "n_images_per_unit": sampled[0],
             "n_cells_per_image": sampled[1],
             "components": words,
-            "sd_assumed": GROWTH[plan.growth],
+            "sd_assumed": GROWTH[plan.growth] + (CHANCE if plan.chance else ""),
             "mean": plan.mean,
             "note": note,
         }

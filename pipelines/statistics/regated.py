@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from measurements.reporters import CLASS_FLAG
 from measurements.resampling import Atoms, atoms_of, weighted_quantile
 from pipelines.selection import chosen
 from pipelines.statistics.comparisons import same_level
@@ -60,6 +61,16 @@ def percentile_gate(outcome: Outcome, study: Study) -> Positivity | None:
     if rule is None or rule.rule != "control_percentile" or outcome.kind != "flag":
         return None
     return rule
+
+
+def several_gates(outcome: Outcome, study: Study) -> bool:
+    """Whether the outcome is a class of reporters that percentiles of control cells decide."""
+    settings = study.reporters
+    if settings is None:
+        return False
+    classes = {CLASS_FLAG.bind(name=name).name for name in settings.signs()}
+    rules = {study.positivity[c].rule for c in settings.channels if c in study.positivity}
+    return outcome.column in classes and "control_percentile" in rules
 
 
 def regated(

@@ -18,7 +18,7 @@ from pipelines.statistics.cell_models import Compare, cell_model, variance_compo
 from pipelines.statistics.comparisons import Comparison, Group, comparisons
 from pipelines.statistics.measured import Measured, measure, units_of
 from pipelines.statistics.moments import COUNTED, Outcome, kind_of
-from pipelines.statistics.regated import percentile_gate, regated
+from pipelines.statistics.regated import percentile_gate, regated, several_gates
 from pipelines.statistics.results import TestResult
 from pipelines.statistics.unit_means import Units
 from pipelines.statistics.unit_values import section_value
@@ -148,6 +148,8 @@ def _outcome_rows(
     fractions: Floats | str | None = None
     if (rule := percentile_gate(outcome, study)) is not None:
         fractions = regated(measured, design, rule, cells, study.exclude.flags)
+    elif several_gates(outcome, study):
+        fractions = "a class comes from the gates of several reporters"
     rows = [
         *_omnibus_rows(measured, design, fractions),
         *_comparison_rows(measured, design, fractions),

@@ -220,7 +220,9 @@ def _grouped(
     problems = [
         error(f"image {image_id}", str(e))
         if isinstance(e, MismatchError) and mismatch_level == "error"
-        else warning(f"image {image_id}", f"{e} It will be a row in failures.csv.")
+        else warning(
+            f"image {image_id}", f"{str(e).rstrip('.')}. It will be a row in failures.csv."
+        )
         for image_id, e in failed.items()
     ]
     return [*problems[:1], _more(problems[1:])] if _all_alike(problems) else problems

@@ -82,6 +82,14 @@ def test_constant_image(value):
     assert found["image_background"] == value
 
 
+def test_pixels_that_are_no_numbers_are_flagged():
+    image = cells().astype(np.float32)
+    assert not quality(image)["broken_pixels"]
+    image[0, 0] = np.nan
+    assert quality(image)["broken_pixels"]
+    assert quality(image)["image_background"] == pytest.approx(100, abs=1)
+
+
 def test_blur_lowers_the_focus_score_step_by_step():
     scores = [focus_score(cells(noise=2, blur=b)) for b in (1, 2, 3, 5)]
     assert all(sharp > 1.5 * blurred for sharp, blurred in pairwise(scores))

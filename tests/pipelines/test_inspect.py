@@ -63,6 +63,27 @@ def test_eight_bits_and_a_flat_channel_are_doubted(tmp_path):
     ]
 
 
+def test_pixels_that_are_no_numbers_are_a_sentence(tmp_path):
+    # As registration and rotation leave them in float TIFF.
+    path = tmp_path / "a.tif"
+    pixels = np.random.default_rng(0).random((64, 100)).astype(np.float32)
+    pixels[:, :5] = np.nan
+    tifffile.imwrite(path, pixels)
+    arguments = ["inspect", str(path), "--picture", str(tmp_path / "sheet.png")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "5.0% of the pixels are NaN or infinite" in done.output
+    assert "Diameter: not measured" in done.output
+
+
+def test_a_colour_picture_of_fluorescence_is_told_how_to_name_its_channels(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 99, (40, 40, 3), np.uint8)).save(path)
+    assert any(
+        "red, green and blue are the channels 0, 1 and 2" in w for w in look_at(path).warnings
+    )
+
+
 def test_check_warns_of_a_diameter_that_is_not_the_objects(tmp_path):
     study = write_study(tmp_path, images=1)
     shutil.copy(NUCLEI, tmp_path / "field0.tif")

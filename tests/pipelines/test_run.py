@@ -77,7 +77,13 @@ def test_every_column_of_every_table_has_unit_meaning_and_source(done):
 def test_an_images_flags_are_defined(done):
     rows = read_csv(done[1].table("columns"))
     flags = {row["column"] for row in rows if row["table"] == "image_flags"}
-    of_channel = {"dna_saturated", "dna_constant", "dna_wrapped", "dna_uneven_light"}
+    of_channel = {
+        "dna_saturated",
+        "dna_constant",
+        "dna_broken_pixels",
+        "dna_wrapped",
+        "dna_uneven_light",
+    }
     assert flags == of_channel | {"no_cells", "too_few_cells", "too_many_cells"}
 
 

@@ -13,7 +13,7 @@ from pipelines.statistics.plans import components_of, plan_of
 from pipelines.statistics.regated import regated
 from pipelines.statistics.unit_fractions import GATED, GATED_PAIRS, compare_gated
 from pipelines.statistics.unit_means import Units
-from pipelines.study import parse_study
+from pipelines.study import Study, parse_study
 
 STUDY = """
 study: gated
@@ -217,3 +217,22 @@ def test_a_side_without_positive_cells_has_half_a_one():
     variance = 2 / 3 * ((moved - moved.mean()) ** 2).sum()
     assert found.test == GATED
     assert found.statistic == pytest.approx(difference / np.sqrt(variance))
+
+
+def test_a_class_of_reporters_says_that_it_takes_its_gates_as_exact(tmp_path):
+    rules = {"controls": {"genotype": "healthy"}}
+    reporters = {"type": "reporters", "channels": ["gfp"], "gates": {"gfp": rules}}
+    plain = study().model_dump(mode="json", exclude_unset=True)
+    plain["channels"]["gfp"] = 1
+    plain["measurements"].append(reporters)
+    plain["statistics"]["outcomes"] = ["reporter_class_gfp"]
+    # As a run hands it over: with the reporters' gates among the rules of positivity.
+    gated = Study.model_validate(plain)
+    gated = gated.model_copy(update={"positivity": {"gfp": gated.positivity["marker"]}})
+    path = tmp_path / "cells.parquet"
+    cells = donors().with_columns(reporter_class_gfp=pl.col("intensity") > 1.5)
+    cells.write_parquet(path)
+    [found] = [row for row in statistics_rows(gated, path) if row["role"] == "primary"]
+    assert found["note"] == (
+        "takes the gate as exact: a class comes from the gates of several reporters"
+    )

@@ -225,6 +225,21 @@ def test_clones_of_two_donors_with_one_name_are_two_clones(tmp_path):
     assert first == second
 
 
+def test_a_donor_in_both_groups_may_be_unit_and_block(tmp_path):
+    # As the check proposes it: each donor's cells with and without treatment, compared within it.
+    both = ["d1", "d2", "d3", "d4"]
+    rows = donors(np.random.default_rng(2), {"healthy": both, "werner": both})
+    path = cells(tmp_path / "cells.parquet", rows)
+    design = "reference: {genotype: healthy}\n  blocks: donor\n  outcomes: [intensity]"
+    found = by_role(statistics_rows(study(more=design), path), "intensity")
+
+    means = pl.read_parquet(path).filter(~pl.col("debris")).group_by("genotype", "donor")
+    wide = means.agg(pl.col("intensity").mean()).pivot("genotype", index="donor")
+    expected = stats.ttest_rel(wide["werner"], wide["healthy"])
+    assert found["primary"]["p"] == pytest.approx(expected.pvalue)
+    assert found["beside"]["test"]
+
+
 def test_moments_of_images_merge_into_those_of_their_cells(table):
     outcome = Outcome("intensity", {}, "number")
     units = merged(image_moments(table, outcome, ["donor"], ["debris"]), ["donor"])
