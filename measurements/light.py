@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from measurements.background import robust_sd
+from measurements.batch_light import CLIP_SD, LightSums, clipped
 from measurements.columns import Column, Measured
+from measurements.field_places import TILES, block_of, places, second_order, tile_centres
 from measurements.regions import Floats, Regions
 
 BACKGROUND_UNEVENNESS = Column(
@@ -37,26 +39,34 @@ FALL_OFF = Column(
     "hides more. Over 0 by chance and where bright cells lie together, see the flag.",
     "log median of each cell above the background fitted by a plane and a radial term",
 )
+UNEVEN_BACKGROUND = Column(
+    "{channel}_uneven_background",
+    "flag",
+    "bool",
+    "The background of {channel} rises over the field by more than allowed and more than its "
+    "noise.",
+    "[judgement] unevenness over 0.5",
+)
 UNEVEN_LIGHT = Column(
     "{channel}_uneven_light",
     "flag",
     "bool",
-    "The background of {channel} rises over the field by more than allowed and more than its "
-    "noise, or its cells get dimmer by more than allowed and more than they differ by chance, "
-    "cells of one place being alike.",
-    "[judgement] unevenness over 0.5, or fall-off over 0.25 with p < 0.01 from 30 cells: F test "
-    "over the design effect of 6 x 6 blocks (Kish 1965, Survey Sampling)",
+    "The light of {channel} falls off over the field by more than allowed and more than chance "
+    "explains, as all images of the batch show it together. Where these are fewer than 12, this "
+    "image's cells or its background show it, which may be how its cells happen to lie.",
+    "[judgement] batch_light_fall_off over 0.25 with p < 0.01, images being drawn by chance; else "
+    "uneven_background, or image_light_fall_off over 0.25 with p < 0.01 from 30 cells: F test over "
+    "the design effect of 6 x 6 blocks (Kish 1965, Survey Sampling)",
 )
 
-IMAGE_LIGHT = (BACKGROUND_UNEVENNESS, FALL_OFF, UNEVEN_LIGHT)
+IMAGE_LIGHT = (BACKGROUND_UNEVENNESS, FALL_OFF, UNEVEN_BACKGROUND)
 """Columns of `measure_light`."""
 
-TILES = 12
 MINIMUM_TILE_PIXELS = 20
-MINIMUM_CELLS = 30
+FEWEST_CELLS = 30
+"""Cells that the light of one image is told by [judgement]."""
 BLOCKS = 6
 """Blocks along each side in which cells may be alike for other reasons than light [judgement]."""
-CLIP_SD = 3.0
 STEP_SD = 1 / np.sqrt(12)
 """SD that rounding to whole grey values adds."""
 
@@ -82,7 +92,7 @@ def measure_light(
     cells: Regions,
     foreground: NDArray[np.bool_],
     limits: LightLimits,
-) -> Measured:
+) -> tuple[Measured, LightSums]:
     """Judge how even the light of one channel is.
 
     Args:
@@ -94,6 +104,7 @@ def measure_light(
 
     Returns:
         Columns of length 1; NaN where there is too little background, or too few cells, to tell.
+        And what the image tells of the light that it shares with its batch.
     """
     background = tile_background(image, foreground)
     above = cells.median(cells.read(image)) - background.at(*places(cells))
@@ -101,18 +112,23 @@ def measure_light(
     contrast = abs(float(np.median(known))) if known.size else 0.0
     unevenness = _ratio(background.rise, max(contrast, background.height))
     certain = background.rise > background.noise
-    if background.height > contrast:
-        fall_off, p = background.fall_off, 0.0 if certain else 1.0
-    else:
+    of_cells = not background.height > contrast
+    if of_cells:
+        (y, x), levels = places(cells), above
         fall_off, p = light_fall_off(above, cells)
-    uneven = unevenness > limits.unevenness and certain
+    else:
+        (y, x), levels = tile_centres(), background.tiles
+        fall_off, p = background.fall_off, 0.0 if certain else 1.0
+    risen = unevenness > limits.unevenness and certain
     dimmed = fall_off > limits.fall_off and p < limits.p
+    sums = LightSums.of(y, x, levels, of_cells=of_cells, uneven=risen or dimmed)
     values: dict[Column, float | bool] = {
         BACKGROUND_UNEVENNESS: unevenness,
         FALL_OFF: fall_off,
-        UNEVEN_LIGHT: uneven or dimmed,
+        UNEVEN_BACKGROUND: risen,
     }
-    return {c.bind(channel=channel): np.array([v], dtype=c.dtype) for c, v in values.items()}
+    bound = {c.bind(channel=channel): np.array([v], dtype=c.dtype) for c, v in values.items()}
+    return bound, sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,11 +136,12 @@ class SmoothBackground:
     """Background of one channel as a second-order polynomial.
 
     Attributes:
-        coefficients: of `_terms`; NaN where too few tiles show background.
+        coefficients: of `second_order`; NaN where too few tiles show background.
         rise: 95th less 5th percentile of it over the field.
         height: median of it above the image's darkest pixels (0.1st percentile).
         fall_off: 1 - least / largest value of it over the centres of the tiles that show it.
         noise: SD of a pixel about it, rounding included.
+        tiles: median of each tile that shows it, NaN of the others.
     """
 
     coefficients: Floats
@@ -132,10 +149,11 @@ class SmoothBackground:
     height: float
     fall_off: float
     noise: float
+    tiles: Floats
 
     def at(self, y: Floats, x: Floats) -> Floats:
         """The background at places from -1 to 1 along each side."""
-        return _terms(y, x) @ self.coefficients
+        return second_order(y, x) @ self.coefficients
 
 
 def tile_background(image: NDArray[Any], foreground: NDArray[np.bool_]) -> SmoothBackground:
@@ -152,9 +170,12 @@ def tile_background(image: NDArray[Any], foreground: NDArray[np.bool_]) -> Smoot
     pixels = regions.gather(image)
     medians = regions.median(pixels)
     used = regions.areas >= MINIMUM_TILE_PIXELS
-    terms = _terms(*_tile_centres())
+    terms = second_order(*tile_centres())
+    tiles = np.where(used, medians, np.nan)
     if used.sum() < 2 * terms.shape[1]:
-        return SmoothBackground(np.full(terms.shape[1], np.nan), *[np.nan] * 4)
+        return SmoothBackground(
+            np.full(terms.shape[1], np.nan), np.nan, np.nan, np.nan, np.nan, tiles
+        )
     coefficients = _robust_fit(terms[used], medians[used])
     fitted = terms[used] @ coefficients
     low, high = np.percentile(fitted, [5, 95])
@@ -166,6 +187,7 @@ def tile_background(image: NDArray[Any], foreground: NDArray[np.bool_]) -> Smoot
         height=float(np.median(fitted) - dark),
         fall_off=1 - _ratio(max(float(fitted.min()), 0.0), float(fitted.max())),
         noise=float(np.hypot(noise, STEP_SD if image.dtype.kind in "bui" else 0.0)),
+        tiles=tiles,
     )
 
 
@@ -178,34 +200,26 @@ def light_fall_off(above: Floats, cells: Regions) -> tuple[float, float]:
 
     Returns:
         See `FALL_OFF`, and the p of an F test of the plane and the radial term against none, by
-        blocks of the field; NaN under `MINIMUM_CELLS` cells above the background, p also where
+        blocks of the field; NaN under `FEWEST_CELLS` cells above the background, p also where
         they lie in no more than 4 blocks.
     """
     lit = np.isfinite(above) & (above > 0)
     n = int(lit.sum())
-    if n < MINIMUM_CELLS:
+    if n < FEWEST_CELLS:
         return float("nan"), float("nan")
     y, x = (axis[lit] for axis in places(cells))
-    logs = np.log(above[lit])
-    centre, reach = np.median(logs), CLIP_SD * robust_sd(logs)
-    logs = np.clip(logs, centre - reach, centre + reach)
+    logs = clipped(np.log(above[lit]))
     terms = _radial_terms(y, x, cells.shape)
     coefficients = np.linalg.lstsq(terms, logs)[0]
     residuals = logs - terms @ coefficients
     residual = float(np.sum(residuals**2))
     explained = float(np.sum((logs - logs.mean()) ** 2)) - residual
-    held = _block(y, x, TILES)
-    where_cells_lie = _radial_terms(*_tile_centres(), cells.shape)[held] @ coefficients
-    blocks, effect = _design_effect(residuals, _block(y, x, BLOCKS))
+    held = block_of(y, x, TILES)
+    where_cells_lie = _radial_terms(*tile_centres(), cells.shape)[held] @ coefficients
+    blocks, effect = _design_effect(residuals, block_of(y, x, BLOCKS))
     f = _ratio(explained / 3, effect * residual / (n - 4))
     p = float(stats.f.sf(f, 3, blocks - 4)) if blocks > 4 else float("nan")
     return float(1 - np.exp(-np.ptp(where_cells_lie))), p
-
-
-def _block(y: Floats, x: Floats, side: int) -> NDArray[np.intp]:
-    """Which of side x side blocks of the field each place lies in, row by row."""
-    row, column = (np.clip(((at + 1) / 2 * side).astype(np.intp), 0, side - 1) for at in (y, x))
-    return row * side + column
 
 
 def _design_effect(residuals: Floats, blocks: NDArray[np.intp]) -> tuple[int, float]:
@@ -222,31 +236,10 @@ def _design_effect(residuals: Floats, blocks: NDArray[np.intp]) -> tuple[int, fl
     return used.size, max(1.0, _ratio(between, within))
 
 
-def places(cells: Regions) -> tuple[Floats, Floats]:
-    """Rows and columns of the cells' centroids, from -1 to 1 along each side of the image."""
-    at = np.divmod(cells.pixels, cells.shape[1])
-    y, x = (
-        2 * (cells.mean(axis.astype(np.float64)) + 0.5) / size - 1
-        for axis, size in zip(at, cells.shape, strict=True)
-    )
-    return y, x
-
-
-def _terms(y: Floats, x: Floats) -> Floats:
-    return np.stack([np.ones_like(y), y, x, y**2, y * x, x**2], axis=-1)
-
-
 def _radial_terms(y: Floats, x: Floats, shape: tuple[int, ...]) -> Floats:
     """A plane and the squared distance in px: light falls off in circles in an oblong field too."""
     up, along = (axis * n / max(shape) for axis, n in zip((y, x), shape, strict=True))
     return np.stack([np.ones_like(y), y, x, up**2 + along**2], axis=1)
-
-
-def _tile_centres() -> tuple[Floats, Floats]:
-    """Rows and columns of all tiles' centres, from -1 to 1."""
-    centres = (np.arange(TILES) + 0.5) / TILES * 2 - 1
-    y, x = np.meshgrid(centres, centres, indexing="ij")
-    return y.ravel(), x.ravel()
 
 
 def _robust_fit(terms: Floats, values: Floats) -> Floats:

@@ -175,7 +175,7 @@ def run_worked(
         table = arrow_table({**_nuclei(rng, n), **{_column(k): v for k, v in values.items()}})
         write_parquet(Layout(plan.output).cells_part(task.row.image_id), table)
         size = {"height_px": 32, "width_px": 32, "pixel_size_um": 0.65, "flags": "", "warnings": ""}
-        write_marker(task, _stamps(task, None), n, None, size, {})
+        write_marker(task, _stamps(task, None), n, None, size, {}, {})
         outcomes.append(ImageOutcome(task.row.image_id, "measured", n, 0.0))
     return finish(plan, outcomes, lambda tasks: [])
 

@@ -32,7 +32,7 @@ from pipelines.field.pixels import Grey, Pixels
 from pipelines.field.place import Place, Surroundings, whole_image
 from pipelines.field.reporters import measure_reporter_field
 from pipelines.field.spots import SpotsPart, measure_spots_part
-from pipelines.field.summary import summarise_image, with_more
+from pipelines.field.summary import Lights, summarise_image, with_more
 from pipelines.field.transcripts import count_transcripts
 from pipelines.study import Study
 from pipelines.study.beta_gal import beta_gal_of
@@ -71,6 +71,7 @@ class MeasuredField:
         summary: the image's own columns: flags, warnings, quality, score.
         overlay: (h, w, 3) uint8, outlines on the image; None where foci are to be drawn on it,
             which are known once all images are measured.
+        lights: channel -> what the image tells of the light of its batch.
         spots: RNA spots; None where they were not asked for.
     """
 
@@ -78,6 +79,7 @@ class MeasuredField:
     foci: FociPart | None
     summary: Mapping[str, str | float | int | None]
     overlay: NDArray[np.uint8] | None
+    lights: Lights
     spots: SpotsPart | None = None
 
     @property
@@ -101,7 +103,7 @@ def measure_field(
     cells = measure_cells(pixels, labels, study, place)
     foci = _foci(pixels, labels, study, place)
     stain = _stain(pixels, labels, study, place)
-    summary = summarise_image(pixels, labels, place.ids.size, truth)
+    summary, lights = summarise_image(pixels, labels, place.ids.size, truth)
     if stain is not None:
         cells = {**cells, **stain.cells}
         summary = with_more(
@@ -120,6 +122,7 @@ def measure_field(
         foci=foci,
         summary=summary,
         overlay=overlay(pixels, labels, study, {}, {}) if foci is None else None,
+        lights=lights,
         spots=spots,
     )
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from measurements.batch_light import BATCH_LIGHT, LightSums
 from measurements.beta_gal_columns import IMAGE_COLUMNS as BETA_GAL
 from measurements.columns import Column, in_physical_units
-from measurements.light import IMAGE_LIGHT, LightLimits, measure_light
+from measurements.light import IMAGE_LIGHT, UNEVEN_LIGHT, LightLimits, measure_light
 from measurements.outliers import IMAGE_OUTLIERS
 from measurements.quality import IMAGE_QUALITY, QualityLimits, measure_image_quality
 from measurements.regions import Regions
@@ -22,6 +23,7 @@ from pipelines.field.pixels import Pixels
 from segmentation.scores import score
 
 Summary = Mapping[str, str | float | int | None]
+Lights = Mapping[str, LightSums]
 SCORE_THRESHOLDS = (0.5, 0.75)
 SCORES = "segmentation.scores: objects matched to annotated nuclei by overlap (IoU)"
 NO_CELLS = Column("no_cells", "flag", "bool", "No cell was found in the image.", "n_cells = 0")
@@ -53,7 +55,7 @@ def summary_columns(channels: Sequence[str]) -> list[Column]:
     quality = [
         column.bind(channel=name)
         for name in channels
-        for column in (*IMAGE_QUALITY, *IMAGE_LIGHT, *SPOTS)
+        for column in (*IMAGE_QUALITY, *IMAGE_LIGHT, *BATCH_LIGHT, UNEVEN_LIGHT, *SPOTS)
     ]
     nothing = {column: np.zeros(1) for column in BETA_GAL}
     beta_gal = {**in_physical_units(nothing, 1.0), **in_physical_units(nothing, None)}
@@ -70,19 +72,21 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
-def _quality(pixels: Pixels, labels: Labels) -> dict[str, float | bool]:
+def _quality(pixels: Pixels, labels: Labels) -> tuple[dict[str, float | bool], Lights]:
     foreground = labels.cells > 0
     nuclei = Regions.of(labels.nuclei if labels.nuclei.any() else labels.cells)
     found: dict[str, float | bool] = {}
+    lights = {}
     for channel, plane in pixels.planes.items():
         if channel in pixels.stains:
             continue  # its light is the picture's
+        light, lights[channel] = measure_light(plane, channel, nuclei, foreground, LightLimits())
         measured = {
             **measure_image_quality(plane, channel, foreground, QualityLimits()),
-            **measure_light(plane, channel, nuclei, foreground, LightLimits()),
+            **light,
         }
         found |= {column.name: values[0].item() for column, values in measured.items()}
-    return found
+    return found, lights
 
 
 def summarise_image(
@@ -90,14 +94,14 @@ def summarise_image(
     labels: Labels,
     n_cells: int,
     truth: NDArray[np.integer] | None,
-) -> Summary:
-    """The image's own columns of images.csv."""
-    quality = _quality(pixels, labels)
+) -> tuple[Summary, Lights]:
+    """The image's own columns of images.csv, and what it tells of the light of its batch."""
+    quality, lights = _quality(pixels, labels)
     flags = [name for name, value in quality.items() if value is True]
     flags += [NO_CELLS.name] if n_cells == 0 else []
     values = {name: value for name, value in quality.items() if not isinstance(value, bool)}
     height, width = labels.cells.shape
-    return {
+    summary = {
         "height_px": height,
         "width_px": width,
         "pixel_size_um": pixels.pixel_size_um,
@@ -106,6 +110,7 @@ def summarise_image(
         **_finite(values),
         **(_score(truth, labels.nuclei) if truth is not None else {}),
     }
+    return summary, lights
 
 
 def _score(truth: NDArray[np.integer], nuclei: NDArray[np.uint32]) -> dict[str, float | int]:

@@ -11,6 +11,7 @@ from measurements.columns import Column
 from pipelines.field.summary import summary_columns
 from pipelines.review.labels import corrected_warnings
 from pipelines.review.store import apply_exclusions
+from pipelines.run.batch_light import light_warnings
 from pipelines.run.channel_doubts import channel_warnings
 from pipelines.run.copositivity import write_together
 from pipelines.run.densities import write_densities
@@ -113,8 +114,11 @@ def gather(
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
     shifted = shift_warnings(reported.study, parts, reported.controls)
     marked = (*stain_warnings(reported.study, parts), *foci_warnings(reported.study, parts))
-    untaken = channel_warnings(reported.study, parts)
-    doubts = (*untaken, *gates.warnings(), *marked, *shifted)
+    taken = (
+        *channel_warnings(reported.study, parts),
+        *light_warnings(reported.study, parts),
+    )
+    doubts = (*taken, *gates.warnings(), *marked, *shifted)
     reported = replace(reported, warnings=(*reported.warnings, *doubts))
     write_rows(parts, layout, checked, gates)
     tables = {

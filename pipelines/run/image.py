@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import ImageError, SenescopeError, may_pass
 from pipelines.field import Labels, MeasuredField, measure_field, read_pixels, segment_field
+from pipelines.field.summary import Lights
 from pipelines.images.formats import companions
 from pipelines.labels_store import read_label_image, read_labels, write_labels
 from pipelines.overlay import save_png
@@ -125,7 +126,8 @@ def _write_part(
         save_png(layout.qc(image_id), measured.overlay, picture_key(task.measurement_key, {}))
     n_nuclei = None if labels.n_nuclei is None else labels.n_nuclei.tolist()
     heights = {} if foci is None else foci.heights
-    write_marker(task, stamps, measured.n_cells, n_nuclei, measured.summary, heights)
+    lights = measured.lights
+    write_marker(task, stamps, measured.n_cells, n_nuclei, measured.summary, heights, lights)
 
 
 def write_marker(
@@ -135,6 +137,7 @@ def write_marker(
     n_nuclei: list[int] | None,
     summary: Mapping[str, object],
     foci_heights: Mapping[str, list[int]],
+    lights: Lights,
 ) -> None:
     """Say that the image's part is whole, and what it was made from."""
     part = {
@@ -146,6 +149,7 @@ def write_marker(
         "files": [asdict(s) for s in stamps],
         "summary": dict(summary),
         "foci_heights": dict(foci_heights),
+        "lights": {channel: sums.as_json() for channel, sums in lights.items()},
     }
     write_text(Layout(task.output).marker(task.row.image_id), json.dumps(part, indent=1))
 

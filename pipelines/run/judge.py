@@ -1,4 +1,4 @@
-"""What only the whole study can tell: debris, DNA in units of G1, unusual numbers of cells."""
+"""What only the whole study can tell: debris, DNA in units of G1, numbers of cells, light."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from measurements.columns import PX_SUFFIX, UM_SUFFIX, Column
 from measurements.outliers import DEBRIS, OutlierLimits, count_outliers, find_debris
 from measurements.ploidy import DNA_INDEX, IN_G1, dna_index, in_g1
 from measurements.quality import NUCLEUS_BRIGHTNESS
+from pipelines.run.batch_light import with_light
 from pipelines.run.parts import Part
 from pipelines.study import Study
 from pipelines.study.settings import Chromatin
@@ -27,7 +28,8 @@ def judge(study: Study, parts: Sequence[Part]) -> list[Part]:
     if not parts:
         return []
     batches = _batches(study, parts)
-    judged = _with_debris(study, _with_count_outliers(parts, batches), batches)
+    judged = with_light(_with_count_outliers(parts, batches), batches)
+    judged = _with_debris(study, judged, batches)
     for measurement in study.measurements:
         if isinstance(measurement, Chromatin):
             judged = _with_dna_index(measurement.channel, judged, batches)

@@ -108,7 +108,7 @@ def _work(
     if transcripts is not None:
         in_cells = pc.sum(pq.read_table(table, columns=[TRANSCRIPTS.name]).column(0)).as_py() or 0
         summary = with_more(summary, *transcript_totals(transcripts, field.shape, in_cells))
-    write_marker(task, stamps, n_cells, None, summary, heights)
+    write_marker(task, stamps, n_cells, None, summary, heights, {})
     shutil.rmtree(work, ignore_errors=True)
     return n_cells
 

@@ -37,8 +37,9 @@ def field(background, cell, noise, seed=0, spread=0.2):
 
 def judged(image, found=None):
     found = labels() if found is None else found
-    table = measure_light(image, "c", Regions.of(found), found > 0, LIMITS)
-    return {column.name.removeprefix("c_"): values[0] for column, values in table.items()}
+    table, sums = measure_light(image, "c", Regions.of(found), found > 0, LIMITS)
+    values = {column.name.removeprefix("c_"): values[0] for column, values in table.items()}
+    return {**values, "uneven_light": sums.uneven}
 
 
 def bytes_of(image):
@@ -65,6 +66,7 @@ def test_background_that_rises_by_more_than_cells_add():
     image, grain = field(200, 60, 3)
     glow = 50 * np.linspace(-1, 1, SHAPE[1])[None, :]
     found = judged(image + glow + grain)
+    assert found["uneven_background"]
     assert found["uneven_light"]
     assert found["image_unevenness"] == pytest.approx(90 / 60, rel=0.1)
 
@@ -141,8 +143,9 @@ def test_no_background_and_no_cell_give_no_verdict():
     assert np.isnan(tile_background(image + grain, full).rise)
     empty = judged(image + grain, np.zeros(SHAPE, np.uint8))
     assert not empty["uneven_light"]
-    table = measure_light(image, "c", Regions.of(labels()), full, LIMITS)
+    table, sums = measure_light(image, "c", Regions.of(labels()), full, LIMITS)
     assert not next(v for c, v in table.items() if c.unit == "flag")[0]
+    assert not sums.uneven
 
 
 def test_nan_and_constant_images_are_judged_without_a_warning():

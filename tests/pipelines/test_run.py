@@ -78,13 +78,15 @@ def test_an_images_flags_are_defined(done):
     rows = read_csv(done[1].table("columns"))
     flags = {row["column"] for row in rows if row["table"] == "image_flags"}
     of_channel = {
-        "dna_saturated",
-        "dna_constant",
-        "dna_broken_pixels",
-        "dna_wrapped",
-        "dna_uneven_light",
+        "saturated",
+        "constant",
+        "broken_pixels",
+        "wrapped",
+        "uneven_background",
+        "uneven_light",
     }
-    assert flags == of_channel | {"no_cells", "too_few_cells", "too_many_cells"}
+    of_image = {"no_cells", "too_few_cells", "too_many_cells"}
+    assert flags == {f"dna_{name}" for name in of_channel} | of_image
 
 
 def test_dna_is_in_units_of_g1_only_where_enough_cells_tell(done):
