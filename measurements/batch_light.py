@@ -46,7 +46,8 @@ N_TERMS = 5
 FEWEST_OF_IMAGE = 10
 """Places of an image under which its spread, by which cells are clipped, is hardly known."""
 FEWEST_IMAGES = 12
-"""Images that tell the light of a batch, see the README's limits [judgement]."""
+"""Images that tell the light of a batch [judgement]: of draws of 12 DNA images of a real plate 94 %
+were flagged in light that falls off by 40 %, of 8 images 65 % (tests.benchmarks.batch_light)."""
 REFITS = 20
 TUNING = 1.345
 """Of Huber's weights."""

@@ -90,7 +90,8 @@ def write_study(plate: Path, output: Path) -> Path:
             place = well["Row"] + well["Column"]
             writer.writerow([*files, place, well["SBS_Doses"], well["SBS_Controls"]])
     study = output / "study.yaml"
-    study.write_text(STUDY.format(table="samples.csv", roots=json.dumps(str(plate))))
+    roots = ", ".join(json.dumps(str(path)) for path in (plate, output.resolve()))
+    study.write_text(STUDY.format(table="samples.csv", roots=roots))
     return study
 
 
