@@ -34,7 +34,9 @@ from measurements.borrowed_light import (
     told_light,
 )
 from measurements.columns import in_physical_units
+from measurements.errors import MeasurementError
 from measurements.light_surface import Light
+from pipelines.errors import ImageError
 from pipelines.field.beta_gal import BORROWED, COVERED, image_values, stain_settings
 from pipelines.field.cells import whole_stain
 from pipelines.field.labels import Labels
@@ -65,7 +67,7 @@ class Settled:
 
     Attributes:
         parts: all of them.
-        lent: what was lent to whom, or why not, for provenance.json.
+        lent: what was lent to whom, for provenance.json.
         refused: image -> why nothing was lent to it.
     """
 
@@ -96,14 +98,17 @@ def settle_light(
     lent: list[Mapping[str, object]] = []
     refused: dict[str, str] = {}
     for group in alike.values():
-        covered = [part for part in group if _covered(part) and not _shows(checked, layout, part)]
-        if covered:
-            given = _Group(layout, references, covered, _lenders(group)).settle(
-                checked.study.compute.workers
-            )
-            settled |= {part.image_id: part for part in given.parts}
-            lent += given.lent
-            refused |= given.refused
+        wanted = [part for part in group if _covered(part)]
+        try:
+            covered = [part for part in wanted if not _shows(checked.study, layout, part)]
+            among = _Group(layout, references, covered, _lenders(group) if covered else [])
+            given = among.settle(checked.study.compute.workers)
+        except (ImageError, MeasurementError) as failure:
+            # One file that cannot be read again must not cost the tables.
+            given = Settled([], [], {part.image_id: str(failure) for part in wanted})
+        settled |= {part.image_id: part for part in given.parts}
+        lent += given.lent
+        refused |= given.refused
     return Settled([settled.get(part.image_id, part) for part in parts], lent, refused)
 
 
@@ -114,7 +119,7 @@ class _Group:
     Attributes:
         layout: of the run.
         references: what images are measured with.
-        covered: at least one.
+        covered: where nothing shows background; there may be none.
         lenders: of the same batch, size and kind of picture.
     """
 
@@ -124,7 +129,14 @@ class _Group:
     lenders: Sequence[Part]
 
     def settle(self, workers: int) -> Settled:
-        """Measure the covered images anew, where the lenders agree."""
+        """Measure the covered images anew, where the lenders agree.
+
+        Raises:
+            ImageError: a picture or its labels cannot be read.
+            MeasurementError: a lender's background is not above dark.
+        """
+        if not self.covered:
+            return Settled([], [], {})
         if len(self.lenders) < LEAST_LENDERS:
             return self._refused(
                 f"{len(self.lenders)} images of the batch have {LEAST_SHOWN:.0%} of background "
@@ -221,9 +233,9 @@ def _covered(part: Part) -> bool:
     return float(part.marker["summary"][IMAGE_OUTSIDE.name]) < LEAST_OUTSIDE
 
 
-def _shows(checked: Checked, layout: Layout, part: Part) -> bool:
+def _shows(study: Study, layout: Layout, part: Part) -> bool:
     """Whether slits between the cells tell the light, which they do better than other images."""
-    return shows_light(_outside(checked.study, layout, part))
+    return shows_light(_outside(study, layout, part))
 
 
 def _outside(study: Study, layout: Layout, part: Part) -> NDArray[np.bool_]:
@@ -251,8 +263,16 @@ def _kind(study: Study, part: Part) -> tuple[object, ...]:
     columns.append(getattr(settings.stain, "by", None) if settings is not None else None)
     batch = tuple(part.row.sample[name] for name in dict.fromkeys(columns) if name is not None)
     sizes = (summary["height_px"], summary["width_px"], summary["pixel_size_um"])
-    rgb = open_row(study, part.row).rgb
-    return (*batch, *sizes, summary[IMAGE_JPEG.name], None if rgb is None else str(rgb.dtype))
+    return (*batch, *sizes, summary[IMAGE_JPEG.name], _dtype(study, part))
+
+
+def _dtype(study: Study, part: Part) -> str | None:
+    """Type of the picture's grey values; None where it cannot be read."""
+    try:
+        rgb = open_row(study, part.row).rgb
+    except ImageError:
+        return None
+    return None if rgb is None else str(rgb.dtype)
 
 
 def _least_stained(values: NDArray[Any]) -> float:

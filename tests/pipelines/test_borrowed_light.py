@@ -91,9 +91,15 @@ def test_a_run_that_goes_on_keeps_the_images_and_settles_the_same_light(tmp_path
     _, layout = run(tmp_path, pictures)
     first = stain_of(layout, "full")
     plan = prepare(tmp_path / "study.yaml", layout.root)
-    summary = finish(plan, [process_image(task) for task in plan.tasks], lambda tasks: [])
+    outcomes = [process_image(task) for task in plan.tasks]
+    summary = finish(plan, outcomes, lambda tasks: [])
     assert summary.kept == 4
     assert stain_of(layout, "full") == first
+    (tmp_path / "open1.tif").unlink()  # a lender that is lost meanwhile
+    summary = finish(plan, outcomes, lambda tasks: [])
+    assert summary.n_images == 4
+    assert lenders(layout)["full"] == 0
+    assert any("no light was borrowed" in text for text in summary.warnings)
 
 
 @pytest.mark.parametrize(
