@@ -64,6 +64,14 @@ IMAGE_OUTSIDE = Column(
     "image carries a warning.",
     "[judgement] for the limit",
 )
+IMAGE_LENDERS = Column(
+    "beta_gal_image_light_lenders",
+    "count",
+    "float64",
+    "Images of the batch whose background told the light of this one, which cells cover; 0 where "
+    "the light is the image's own or that of a blank field. provenance.json names them.",
+    "measurements.borrowed_light",
+)
 IMAGE_CLIPPED = Column(
     "beta_gal_image_clipped_fraction",
     "1",
@@ -95,6 +103,7 @@ IMAGE_COLUMNS = (
     IMAGE_OUTSIDE,
     IMAGE_CLIPPED,
     IMAGE_JPEG,
+    IMAGE_LENDERS,
     *(VECTOR.bind(colour=colour) for colour in COLOURS),
 )
 """What is known of the image as a whole."""

@@ -63,6 +63,7 @@ def image_columns(sums: StainSums, level: float, stain: Vector) -> Measured:
         columns.IMAGE_OUTSIDE: sums.outside,
         columns.IMAGE_CLIPPED: sums.clipped,
         columns.IMAGE_JPEG: float(sums.jpeg),
+        columns.IMAGE_LENDERS: 0.0,
     }
     named = {columns.named(column, "image"): value for column, value in values.items()}
     return _as_columns(named | _vector(stain))

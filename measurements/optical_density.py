@@ -246,15 +246,15 @@ def _srgb_decoded(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _levels(rgb: NDArray[Any], background: NDArray[np.bool_]) -> tuple[Floats, Regions]:
     """Level of the background in each tile and colour (n, 3), and the tiles."""
-    tiles = _tiles(background)
+    tiles = background_tiles(background)
     if len(tiles):
         return np.stack([_clipped_means(rgb[..., c], tiles) for c in range(3)], axis=1), tiles
-    tiles = _tiles(np.ones_like(background))
+    tiles = background_tiles(np.ones_like(background))
     bright = [tiles.quantiles(tiles.gather(rgb[..., c]), (BRIGHT_QUANTILE,))[0] for c in range(3)]
     return np.stack(bright, axis=1), tiles
 
 
-def _tiles(shown: NDArray[np.bool_]) -> Regions:
+def background_tiles(shown: NDArray[np.bool_]) -> Regions:
     """The shown pixels of every tile that has enough of them."""
     rows, columns = shown.shape
     y, x = np.ogrid[:rows, :columns]

@@ -39,6 +39,10 @@ COVERED = (
     f"cells cover over {1 - LEAST_OUTSIDE:.0%} of the picture, so that the light may be taken from "
     "cells, whose stain then reads too low: give a blank field"
 )
+BORROWED = (
+    f"cells cover over {1 - LEAST_OUTSIDE:.0%} of the picture, so that its light was taken from "
+    "images of its batch that show background: give a blank field to be sure"
+)
 GREY = "red, green and blue are equal in every pixel, and stain cannot be told without colour"
 GREY_JPEG = f"{GREY}: JPEG took what colour there was, or the picture is grey"
 

@@ -102,7 +102,7 @@ def measure_field(
     place = whole_image(labels)
     cells = measure_cells(pixels, labels, study, place)
     foci = _foci(pixels, labels, study, place)
-    stain = _stain(pixels, labels, study, place)
+    stain = whole_stain(pixels, labels, study)
     summary, lights = summarise_image(pixels, labels, place.ids.size, truth)
     if stain is not None:
         cells = {**cells, **stain.cells}
@@ -222,8 +222,9 @@ def _intensity(
     return {**measured, **saturated}
 
 
-def _stain(pixels: Pixels, labels: Labels, study: Study, place: Place) -> MeasuredBetaGal | None:
+def whole_stain(pixels: Pixels, labels: Labels, study: Study) -> MeasuredBetaGal | None:
     """SA-β-Gal, where the study asks for it; its light is that of a whole picture."""
+    place = whole_image(labels)
     settings = beta_gal_of(study)
     if settings is None:
         return None

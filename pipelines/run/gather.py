@@ -12,6 +12,7 @@ from pipelines.field.summary import summary_columns
 from pipelines.review.labels import corrected_warnings
 from pipelines.review.store import apply_exclusions
 from pipelines.run.batch_light import light_warnings
+from pipelines.run.borrowed_light import settle_light
 from pipelines.run.channel_doubts import channel_warnings
 from pipelines.run.copositivity import write_together
 from pipelines.run.densities import write_densities
@@ -24,6 +25,7 @@ from pipelines.run.parts import Part, read_parts
 from pipelines.run.picture import pictures_to_draw
 from pipelines.run.positivity import THRESHOLD_COLUMNS, decide_gates
 from pipelines.run.record import write_provenance
+from pipelines.run.references import References
 from pipelines.run.reporters import (
     BLEED_COLUMNS,
     bleed_through_rows,
@@ -81,7 +83,7 @@ def gather(
     output: Path,
     tasks: Sequence[ImageTask],
     outcomes: Sequence[ImageOutcome],
-    references: Mapping[str, object],
+    references: References,
     started: float,
 ) -> Gathered:
     """Write every table of the study from the parts of its images.
@@ -91,7 +93,7 @@ def gather(
         output: folder of the run.
         tasks: what was worked on; its keys say which parts belong to the present settings.
         outcomes: what became of the tasks.
-        references: what else images were measured with, for provenance.json.
+        references: what else images were measured with.
         started: seconds since the epoch.
     """
     layout = Layout(output)
@@ -100,7 +102,8 @@ def gather(
         judge(checked.study, read_parts(table.rows, layout, key))
         for table in (checked.samples, checked.controls)
     )
-    reviewed = apply_exclusions(checked.study, measured, layout)
+    lit = settle_light(checked, layout, references, measured)
+    reviewed = apply_exclusions(checked.study, lit.parts, layout)
     checked, measured = replace(checked, study=reviewed.study), reviewed.parts
     counted, foci_thresholds = settle_foci(checked.study, layout, measured)
     counted, singles = settle_spots(checked.study, layout, counted)
@@ -113,12 +116,13 @@ def gather(
     failures = _failures(checked.rows, layout, outcomes)
     gates = raised_gates(decide_gates(reported.study, parts, reported.controls), reported)
     shifted = shift_warnings(reported.study, parts, reported.controls)
-    marked = (*stain_warnings(reported.study, parts), *foci_warnings(reported.study, parts))
-    taken = (
+    of_channels = (
         *channel_warnings(reported.study, parts),
         *light_warnings(reported.study, parts),
     )
-    doubts = (*taken, *gates.warnings(), *marked, *shifted)
+    of_stain = stain_warnings(reported.study, parts, lit.refused)
+    of_foci = foci_warnings(reported.study, parts)
+    doubts = (*of_channels, *gates.warnings(), *of_stain, *of_foci, *shifted)
     reported = replace(reported, warnings=(*reported.warnings, *doubts))
     write_rows(parts, layout, checked, gates)
     tables = {
@@ -149,7 +153,8 @@ def gather(
     }
     rows = [row for name, columns in tables.items() for row in definition_rows(name, columns)]
     _write_table(layout.table("columns"), rows, COLUMN_COLUMNS)
-    write_provenance(checked, layout, reported, tasks, references, gates, started)
+    inputs = references.inputs | ({"borrowed_light": lit.lent} if lit.lent else {})
+    write_provenance(checked, layout, reported, tasks, inputs, gates, started)
     studies = {task.row.image_id: task.study for task in tasks}
     pictures = pictures_to_draw(checked, studies, layout, parts, gates)
     n_cells = sum(part.n_cells for part in parts)

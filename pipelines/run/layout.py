@@ -100,6 +100,10 @@ class Layout:
         """One image's rows of the cells table, without its sample columns."""
         return self.part(image_id) / "cells.parquet"
 
+    def lit_cells_part(self, image_id: str) -> Path:
+        """The same of an image that cells cover, its stain in the light of its batch."""
+        return self.part(image_id) / "cells_lit.parquet"
+
     def foci_part(self, image_id: str) -> Path:
         """One image's rows of the foci table, without its sample columns."""
         return self.part(image_id) / "foci.parquet"

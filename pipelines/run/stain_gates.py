@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measurements.beta_gal_columns import (
+    IMAGE_LENDERS,
     IMAGE_OUTSIDE,
     INTEGRATED,
     LEAST_OUTSIDE,
@@ -50,17 +51,20 @@ class Compared:
     area_ratio: float
 
 
-def stain_warnings(study: Study, parts: Sequence[Part]) -> list[str]:
+def stain_warnings(
+    study: Study, parts: Sequence[Part], refused: Mapping[str, str] | None = None
+) -> list[str]:
     """What SA-β-Gal of these images is to be read with.
 
     Args:
         study: the settings.
         parts: the images.
+        refused: covered image -> why it was lent no light; see `pipelines.run.borrowed_light`.
     """
     settings = beta_gal_of(study)
     if settings is None or not parts:
         return []
-    covered = [] if settings.blank is not None else _covered(parts)
+    covered = [] if settings.blank is not None else _covered(parts, refused or {})
     crowded = [
         text
         for name, rule in study.positivity.items()
@@ -70,17 +74,29 @@ def stain_warnings(study: Study, parts: Sequence[Part]) -> list[str]:
     return [*covered, *crowded]
 
 
-def _covered(parts: Sequence[Part]) -> list[str]:
-    """Images whose light is told by cells, if any."""
-    shares = [(p.image_id, p.marker["summary"].get(IMAGE_OUTSIDE.name)) for p in parts]
-    found = [name for name, share in shares if share is not None and share < LEAST_OUTSIDE]
-    if not found:
-        return []
-    return [
-        f"beta_gal: {len(found)} of {len(parts)} images are covered by cells ({some(found)}), "
+def _covered(parts: Sequence[Part], refused: Mapping[str, str]) -> list[str]:
+    """Images whose light is told by cells, or by other images, if any."""
+    shares = [(p, p.marker["summary"].get(IMAGE_OUTSIDE.name)) for p in parts]
+    found = [part for part, share in shares if share is not None and share < LEAST_OUTSIDE]
+    lit = [p.image_id for p in found if p.marker["summary"].get(IMAGE_LENDERS.name)]
+    dark: dict[str, list[str]] = {}
+    for part in found:
+        if part.image_id not in lit:
+            dark.setdefault(refused.get(part.image_id, ""), []).append(part.image_id)
+    told = [
+        f"beta_gal: {len(names)} of {len(parts)} images are covered by cells ({some(names)}), "
         "which their light is then taken from: stain reads too low, and against control images "
         "with bare background a fifth of unstained cells can read positive; give a blank field"
+        + (f" (no light was borrowed from the batch: {why})" if why else "")
+        for why, names in dark.items()
     ]
+    if lit:
+        told.append(
+            f"beta_gal: {len(lit)} of {len(parts)} images are covered by cells ({some(lit)}) and "
+            "were measured in the light of images of their batch that show background: right if "
+            "all were taken with one white balance; give a blank field to be sure"
+        )
+    return told
 
 
 def _crowded(name: str, rule: Positivity, study: Study, parts: Sequence[Part]) -> list[str]:

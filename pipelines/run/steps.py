@@ -139,8 +139,7 @@ def finish(
     from pipelines.run.portraits import draw_portraits
 
     ended = list(outcomes)
-    references = plan.references.inputs
-    gathered = gather(plan.checked, plan.output, plan.tasks, ended, references, plan.started)
+    gathered = gather(plan.checked, plan.output, plan.tasks, ended, plan.references, plan.started)
     lost = [outcome for outcome in draw_all(gathered.pictures) if outcome.error]
     hidden = draw_portraits(plan.checked, Layout(plan.output))
     report = build_report([plan.output], Layout(plan.output).report)

@@ -48,6 +48,7 @@ class BetaGalSettings:
         read_noise_e: SD of the read-out noise, electrons.
         gamma: exponent by which the camera encodes light; 1 is linear, 2.2 a consumer camera.
         jpeg_quality: quality 1 to 95 of a JPEG compression; None for none.
+        light_seed: where the light is brightest, see `photograph.ColourCamera`.
         dapi_e: light of nuclei in a second image, stained with DAPI, electrons; 0 for none.
     """
 
@@ -87,6 +88,7 @@ class BetaGalSettings:
     read_noise_e: float = 8.0
     gamma: float = 1.0
     jpeg_quality: int | None = None
+    light_seed: int | None = None
     dapi_e: float = 0.0
 
     @property
@@ -99,6 +101,7 @@ class BetaGalSettings:
             self.read_noise_e,
             self.gamma,
             self.jpeg_quality,
+            self.light_seed,
         )
 
 

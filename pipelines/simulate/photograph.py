@@ -24,6 +24,8 @@ class ColourCamera:
         read_noise_e: SD of the read-out noise, electrons.
         gamma: exponent by which the camera encodes light; 1 is linear, 2.2 a consumer camera.
         jpeg_quality: quality 1 to 95 of a JPEG compression; None for none.
+        light_seed: where the light is brightest, the same in all images of one microscope; None
+            for the image's own place.
     """
 
     white_balance: tuple[float, float, float] = (1.0, 0.99, 0.96)
@@ -32,6 +34,7 @@ class ColourCamera:
     read_noise_e: float = 8.0
     gamma: float = 1.0
     jpeg_quality: int | None = None
+    light_seed: int | None = None
 
 
 def photograph(
@@ -48,7 +51,7 @@ def photograph(
     Returns:
         uint8 (y, x, 3).
     """
-    lit = illumination(scene.shape, scene.falloff, part_rng(seed, "light"))
+    lit = shaded(scene, camera, seed)
     dust = smooth_noise(scene.shape, 3.0, part_rng(seed, "medium"))
     electrons = light * lit * (1 + 0.004 * dust) * white_electrons(camera)[:, None, None]
     sensor = Camera(camera.electrons / 65535, camera.read_noise_e, 0.0, camera.electrons)
@@ -56,6 +59,12 @@ def photograph(
     encoded = np.rint(255 * grey ** (1 / camera.gamma)).astype(np.uint8)
     picture = np.ascontiguousarray(np.moveaxis(encoded, 0, -1))
     return picture if camera.jpeg_quality is None else as_jpeg(picture, camera.jpeg_quality)
+
+
+def shaded(scene: Field, camera: ColourCamera, seed: int) -> FloatArray:
+    """Light over an empty field, (y, x), 1 at the brightest pixel; see `photograph`."""
+    lit_by = seed if camera.light_seed is None else camera.light_seed
+    return illumination(scene.shape, scene.falloff, part_rng(lit_by, "light"))
 
 
 def white_electrons(camera: ColourCamera) -> FloatArray:

@@ -8,7 +8,7 @@ from pipelines.simulate.beta_gal import BetaGalSettings, simulate_beta_gal
 from pipelines.simulate.brightfield import Contrast
 from pipelines.simulate.inclusions import Inclusions
 from pipelines.simulate.optics import illumination
-from pipelines.simulate.photograph import as_jpeg
+from pipelines.simulate.photograph import as_jpeg, shaded
 from pipelines.simulate.randomness import part_rng
 from pipelines.simulate.x_gal import indigo_vector, tilted
 
@@ -217,3 +217,11 @@ def test_stain_vectors():
     ]
     assert np.sqrt(np.mean(np.square(angles))) == pytest.approx(5.0, rel=0.15)
     np.testing.assert_allclose(tilted(vector, 0.0, rng), vector)
+
+
+def test_images_of_one_microscope_are_lit_alike():
+    scene = replace(SMALL.scene, falloff=0.4)
+    own, other = (shaded(scene, replace(SMALL, scene=scene).camera, seed) for seed in (1, 2))
+    assert not np.array_equal(own, other)
+    camera = replace(SMALL, scene=scene, light_seed=7).camera
+    assert np.array_equal(shaded(scene, camera, 1), shaded(scene, camera, 2))

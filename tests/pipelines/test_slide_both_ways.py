@@ -168,7 +168,7 @@ def test_beta_gal(tmp_path, monkeypatch):
     assert np.ptp(cells["beta_gal_mean_od"].to_numpy()) > 0.2
     [one], [other] = (read_csv(folder / "tables/images.csv") for folder in (blocks, whole))
     own = [name for name in one if name.startswith("beta_gal_image")]
-    assert len(own) == 6
+    assert len(own) == 7
     for name in own:
         assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-4), name
 
