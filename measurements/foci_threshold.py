@@ -36,7 +36,7 @@ EDGES = np.geomspace(START, 250.0, 474)
 SCALES = np.linspace(0.5, 1.45, 191)
 # ν: the noise around a place is an estimate, and texture differs within a nucleus. Simulated nuclei
 # without foci say 12 to 15; even texture may be as good as a normal field.
-FREEDOMS = 12.0, 15.0, 40.0, 1000.0
+FREEDOMS = 15.0, 40.0, 1000.0
 # A summit counts as a focus where it is one with this probability. F1 is highest at half of its own
 # highest value (Lipton, Elkan & Narayanaswamy 2014, ECML PKDD 225), 0.8 to 0.9 for weak foci; for
 # bright ones it hardly matters.
